@@ -1,0 +1,24 @@
+"""Blocks: the parts transformer models are made of, each usable by hand, without any YAML."""
+
+from . import (  # noqa: F401  (importing a module registers its blocks)
+    adaptive,
+    attention,
+    embeddings,
+    feed_forward,
+    language_heads,
+    layer,
+    norm,
+    pooler,
+    positions,
+    relative_attention,
+    stack,
+    task_heads,
+)
+from .base import INPUTS, Context, Embedding, Head, Norm, Part, Sublayer
+from .cache import KeyValueCache
+from .registry import BlockError, Factory, blocks, get, parameters, register
+
+__all__ = [
+    "INPUTS", "BlockError", "Context", "Embedding", "Factory", "Head", "KeyValueCache", "Norm", "Part", "Sublayer",
+    "blocks", "get", "parameters", "register",
+]  # fmt: skip

@@ -1,0 +1,154 @@
+"""Multi-head attention over the own positions, and over an encoder's."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+
+from .base import Context, Sublayer
+from .kernel import attend, join_heads, split_heads
+from .linear import Linear
+from .masks import cross_attention_mask, self_attention_mask
+from .registry import Divides, register
+
+
+class MultiHead(Sublayer):
+    """The four projections every kind of multi-head attention has."""
+
+    constraints: ClassVar = (Divides("hidden_size", "num_heads", "heads", unless="head_size"),)
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int,
+        num_heads: int,
+        head_size: int | None,
+        bias: bool,
+        dropout: float,
+        init_scale: float,
+    ) -> None:
+        super().__init__()
+        for constraint in self.constraints:
+            constraint.check({"hidden_size": hidden_size, "num_heads": num_heads, "head_size": head_size})
+        self.num_heads = num_heads
+        self.head_size = hidden_size // num_heads if head_size is None else head_size
+        self.scale = 1 / math.sqrt(self.head_size)
+        self.dropout = dropout
+        inner = num_heads * self.head_size
+        self.query = Linear(hidden_size, inner, bias=bias)
+        self.key = Linear(hidden_size, inner, bias=bias)
+        self.value = Linear(hidden_size, inner, bias=bias)
+        self.output = Linear(inner, hidden_size, bias=bias, init_scale=init_scale)
+
+    @property
+    def active_dropout(self) -> float:
+        return self.dropout if self.training else 0.0
+
+
+@register("attention")
+class Attention(MultiHead):
+    """Multi-head self-attention. Paper: Vaswani et al. 2017, arXiv:1706.03762. *Shape:* [B, L, D] -> [B, L, D].
+
+    Args:
+        hidden_size: D, width of the input and the output.
+        num_heads: number of heads.
+        head_size: width of a head; hidden_size / num_heads if absent.
+        causal: whether a position sees only itself and earlier ones.
+        bias: whether the four projections have biases.
+        dropout: probability of dropping an attention weight in training.
+        init_scale: factor on the initial weights of the output projection.
+    """
+
+    reads: ClassVar = frozenset({"attention_mask", "past_key_values"})
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int,
+        num_heads: int,
+        head_size: int | None = None,
+        causal: bool = False,
+        bias: bool = True,
+        dropout: float = 0.0,
+        init_scale: float = 1.0,
+    ) -> None:
+        super().__init__(
+            hidden_size=hidden_size, num_heads=num_heads, head_size=head_size, bias=bias, dropout=dropout,
+            init_scale=init_scale,
+        )  # fmt: skip
+        self.causal = causal
+
+    def forward(self, hidden: Tensor, context: Context) -> Tensor:
+        query, key, value = (split_heads(p(hidden), self.num_heads) for p in (self.query, self.key, self.value))
+        if context.past_key_values is not None:
+            key, value = context.past_key_values.extend(context.layer, key, value)
+        length, keys = query.shape[-2], key.shape[-2]
+        # Without a mask the fused kernels know causality themselves; a single newest position sees everything.
+        plain = self.causal and context.attention_mask is None and keys == length
+        hidden_by_rule = self.causal and not plain and length > 1
+        mask = None if plain else self_attention_mask(context, hidden, keys, causal=hidden_by_rule)
+        attended, weights = attend(
+            query, key, value, mask=mask, causal=plain, scale=self.scale, dropout=self.active_dropout,
+            weights=context.output_attentions,
+        )  # fmt: skip
+        if weights is not None:
+            context.collect("attentions", weights)
+        return self.output(join_heads(attended))
+
+
+@register("cross_attention")
+class CrossAttention(MultiHead):
+    """Multi-head attention over an encoder's hidden states; skipped when there are none.
+    Paper: Vaswani et al. 2017, arXiv:1706.03762. *Shape:* [B, L, D] (and [B, S, D] in the context) -> [B, L, D].
+
+    Args:
+        hidden_size: D, width of the input, the encoder's states and the output.
+        num_heads: number of heads.
+        head_size: width of a head; hidden_size / num_heads if absent.
+        bias: whether the four projections have biases.
+        dropout: probability of dropping an attention weight in training.
+        init_scale: factor on the initial weights of the output projection.
+    """
+
+    reads: ClassVar = frozenset({"encoder_hidden_states", "encoder_attention_mask", "past_key_values"})
+    requires: ClassVar = "encoder_hidden_states"
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int,
+        num_heads: int,
+        head_size: int | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
+        init_scale: float = 1.0,
+    ) -> None:
+        super().__init__(
+            hidden_size=hidden_size, num_heads=num_heads, head_size=head_size, bias=bias, dropout=dropout,
+            init_scale=init_scale,
+        )  # fmt: skip
+
+    def forward(self, hidden: Tensor, context: Context) -> Tensor:
+        query = split_heads(self.query(hidden), self.num_heads)
+        key, value = self._keys_and_values(context)
+        mask = cross_attention_mask(context, hidden, key.shape[-2])
+        attended, weights = attend(
+            query, key, value, mask=mask, scale=self.scale, dropout=self.active_dropout,
+            weights=context.output_attentions,
+        )  # fmt: skip
+        if weights is not None:
+            context.collect("cross_attentions", weights)
+        return self.output(join_heads(attended))
+
+    def _keys_and_values(self, context: Context) -> tuple[Tensor, Tensor]:
+        cache = context.past_key_values
+        known = None if cache is None else cache.cross(context.layer)
+        if known is not None:
+            return known
+        source = context.encoder_hidden_states
+        key, value = (split_heads(projection(source), self.num_heads) for projection in (self.key, self.value))
+        if cache is not None:
+            cache.keep_cross(context.layer, key, value)
+        return key, value

@@ -1,0 +1,113 @@
+"""The categories blocks belong to, and the context record that travels beside the hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .cache import KeyValueCache
+from .registry import Block
+
+#: What a caller may give a model, and a block may read from the context.
+INPUTS = (
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "position_ids",
+    "inputs_embeds",
+    "encoder_hidden_states",
+    "encoder_attention_mask",
+    "mems",
+    "past_key_values",
+    "mc_token_ids",
+)
+
+
+@dataclass(slots=True)
+class Context:
+    """Side information of one forward pass: what the caller gave, and what blocks collect on the way.
+
+    Shapes: B batch, L positions of this call, P cached positions before them, S encoder positions, D hidden size.
+    """
+
+    input_ids: Tensor | None = None  # [B, L]
+    inputs_embeds: Tensor | None = None  # [B, L, D]
+    attention_mask: Tensor | None = None  # [B, P + L], or [B, L, P + L], or [B, heads or 1, L, P + L]; not 0: visible
+    token_type_ids: Tensor | None = None  # [B, L]
+    position_ids: Tensor | None = None  # [B or 1, L]
+    encoder_hidden_states: Tensor | None = None  # [B, S, D]
+    encoder_attention_mask: Tensor | None = None  # [B, S], or [B, L, S]
+    mems: Sequence[Tensor] | None = None  # a layer: [memory, B, D]
+    past_key_values: KeyValueCache | None = None
+    mc_token_ids: Tensor | None = None  # [B]
+    choices: int | None = None  # rows of the batch that belong together, when the inputs had three dimensions
+
+    output_hidden_states: bool = False
+    output_attentions: bool = False
+
+    layer: int = 0  # set by the stack for the layer that runs now
+    memory: Tensor | None = None  # likewise: [B, memory, D]
+    collected: dict[str, list[Tensor]] = field(default_factory=dict)
+    memo: dict[tuple, Tensor | None] = field(default_factory=dict)  # masks and tables shared by all layers
+
+    @property
+    def past_length(self) -> int:
+        """P: positions in the key/value cache."""
+        return 0 if self.past_key_values is None else self.past_key_values.length
+
+    def collect(self, name: str, value: Tensor) -> None:
+        """Append to the output tuple `name` (hidden_states, attentions, cross_attentions, mems)."""
+        self.collected.setdefault(name, []).append(value)
+
+
+class Norm(Block, nn.Module):
+    """Normalises the last dimension. *Shape:* [..., D] -> [..., D]."""
+
+    def forward(self, hidden: Tensor) -> Tensor: ...
+
+
+class Embedding(Block, nn.Module):
+    """Makes vectors of one kind of ids in the context. *Shape:* -> [B, L, D], or None when its ids are optional and absent."""
+
+    def forward(self, context: Context) -> Tensor | None: ...
+
+
+class Sublayer(Block, nn.Module):
+    """An operation inside a layer. The layer gives it its `norm`. *Shape:* [..., L, D] -> [..., L, D]."""
+
+    norm: nn.Module
+    requires: ClassVar[str | None] = None  # the layer skips the operation when this context field is None
+
+    def forward(self, hidden: Tensor, context: Context) -> Tensor: ...
+
+
+class Part(Block, nn.Module):
+    """A named piece of the body. Parts run in the order of the spec; each takes the newest `last_hidden_state`."""
+
+    output: ClassVar[str] = "last_hidden_state"  # the name of what forward returns
+    provides: ClassVar[frozenset[str]] = frozenset({"last_hidden_state"})
+
+    def forward(self, hidden: Tensor | None, context: Context) -> Tensor: ...
+
+
+class Head(Block, nn.Module):
+    """Turns one of the body's outputs into logits, and labels into a loss."""
+
+    source: ClassVar[str] = "last_hidden_state"
+    reads: ClassVar[frozenset[str]] = frozenset({"last_hidden_state"})
+    labels: ClassVar[tuple[str, ...]] = ("labels",)
+    wants_choices: ClassVar[bool] = False  # inputs of three dimensions [B, choices, L]
+
+    def forward(self, hidden: Tensor, context: Context, **labels: Tensor | None) -> dict[str, Tensor | None]: ...
+
+
+def positions(context: Context, length: int, device: torch.device) -> Tensor:
+    """The caller's position ids, or P, P + 1, … *Shape:* [B or 1, L]."""
+    if context.position_ids is not None:
+        return context.position_ids
+    past = context.past_length
+    return torch.arange(past, past + length, device=device).unsqueeze(0)

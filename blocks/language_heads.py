@@ -1,0 +1,78 @@
+"""Heads that predict words."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .activation import ACTIVATIONS, Activation
+from .base import Context, Head, Norm
+from .linear import Linear
+from .registry import register
+
+
+@register("lm_head")
+class LanguageModelHead(Head):
+    """Scores of every word at every position. *Shape:* [B, L, D] -> logits [B, L, vocab_size].
+
+    Labels [B, L] are words, -100 where they do not count; `loss` is the mean cross entropy.
+
+    Args:
+        hidden_size: D, width of the input.
+        vocab_size: number of words.
+        bias: whether each word has a bias.
+        transform: whether a projection of the same width comes first.
+        activation: function after that projection.
+        norm: applied after the activation.
+        shift: whether position i predicts label i + 1, for causal models.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int,
+        vocab_size: int,
+        bias: bool = True,
+        transform: bool = False,
+        activation: Activation = "identity",
+        norm: Norm | None = None,
+        shift: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dense = Linear(hidden_size, hidden_size) if transform else nn.Identity()
+        self.activation = ACTIVATIONS[activation]
+        self.norm = nn.Identity() if norm is None else norm
+        self.projection = Linear(hidden_size, vocab_size, bias=bias)
+        self.shift = shift
+
+    def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
+        logits = self.projection(self.norm(self.activation(self.dense(hidden))))
+        if labels is None:
+            return {"loss": None, "logits": logits}
+        scores, targets = (logits[:, :-1], labels[..., 1:]) if self.shift else (logits, labels)
+        return {"loss": F.cross_entropy(scores.flatten(0, 1), targets.flatten()), "logits": logits}
+
+
+@register("next_sentence_head")
+class NextSentenceHead(Head):
+    """Whether the second text follows the first (0) or not (1). Paper: Devlin et al. 2018, arXiv:1810.04805.
+    *Shape:* pooled [B, D] -> logits [B, 2]; labels [B].
+
+    Args:
+        hidden_size: D, width of the input.
+    """
+
+    source: ClassVar = "pooler_output"
+    reads: ClassVar = frozenset({"pooler_output"})
+
+    def __init__(self, *, hidden_size: int) -> None:
+        super().__init__()
+        self.projection = Linear(hidden_size, 2)
+
+    def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
+        logits = self.projection(hidden)
+        return {"loss": None if labels is None else F.cross_entropy(logits, labels.flatten()), "logits": logits}
+
+

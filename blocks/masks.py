@@ -1,0 +1,74 @@
+"""Which positions see which: the caller's masks and the architecture's rules joined into one additive mask."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .base import Context
+from .registry import BlockError
+
+
+def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where visible, the lowest finite number elsewhere: a row that sees nothing averages over all, and no kernel makes NaN."""
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill_(~visible, torch.finfo(dtype).min)
+
+
+def self_attention_mask(
+    context: Context, hidden: Tensor, keys: int, *, causal: bool, window: int | None = None
+) -> Tensor | None:
+    """The additive mask between the positions of `hidden` [B, L, D] and `keys` positions that end with the same one.
+
+    Returns [B or 1, heads or 1, L, keys], or None when everything is visible. A mask of the caller's with three or
+    four dimensions says everything itself; one with two hides keys, on top of `causal` and `window`.
+    """
+    key = ("mask", keys, causal, window)
+    if key not in context.memo:
+        visible = _given(context.attention_mask, "attention_mask", hidden, keys)
+        if visible is None or context.attention_mask.dim() == 2:
+            rule = _rule(hidden.shape[-2], keys, causal, window, hidden.device)
+            visible = rule if visible is None else visible if rule is None else visible & rule
+        context.memo[key] = None if visible is None else additive(visible, hidden.dtype)
+    return context.memo[key]
+
+
+def cross_attention_mask(context: Context, hidden: Tensor, keys: int) -> Tensor | None:
+    """The additive mask over the encoder's positions, [B, 1, L or 1, keys], or None."""
+    key = ("cross mask", keys)
+    if key not in context.memo:
+        visible = _given(context.encoder_attention_mask, "encoder_attention_mask", hidden, keys)
+        context.memo[key] = None if visible is None else additive(visible, hidden.dtype)
+    return context.memo[key]
+
+
+def _rule(queries: int, keys: int, causal: bool, window: int | None, device: torch.device) -> Tensor | None:
+    """[queries, keys]: the last query stands at the last key."""
+    if not causal and window is None:
+        return None
+    distance = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
+    if not causal:
+        return distance.abs() < window
+    return distance >= 0 if window is None else (distance >= 0) & (distance < window)
+
+
+def _given(mask: Tensor | None, name: str, hidden: Tensor, keys: int) -> Tensor | None:
+    if mask is None:
+        return None
+    if mask.dim() not in (2, 3, 4):
+        raise BlockError(f"{name} has {mask.dim()} dimensions; it may have two [batch, keys], three or four", name)
+    visible = mask if mask.dtype == torch.bool else mask != 0
+    if mask.dim() < 4:
+        visible = visible[:, None, None] if mask.dim() == 2 else visible[:, None]
+    if visible.shape[-1] < keys and mask.dim() == 2 and name == "attention_mask":
+        missing = keys - visible.shape[-1]
+        if visible.shape[-1] != hidden.shape[-2] or missing != keys - hidden.shape[-2]:
+            raise _mismatch(name, mask, keys)
+        visible = torch.nn.functional.pad(visible, (missing, 0), value=True)  # memory and cache are all visible
+    if visible.shape[-1] != keys or visible.shape[-2] not in (1, hidden.shape[-2]):
+        raise _mismatch(name, mask, keys)
+    return visible
+
+
+def _mismatch(name: str, mask: Tensor, keys: int) -> BlockError:
+    return BlockError(f"{name} of shape {tuple(mask.shape)} does not fit: attention sees {keys} positions here", name)

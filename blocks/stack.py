@@ -1,0 +1,104 @@
+"""Stacks: the loop over layers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .base import Context, Norm, Part
+from .layer import Layer
+from .registry import BlockError, Factory, register
+
+
+@register("stack")
+class Stack(Part):
+    """Layers one after the other. *Shape:* [B, L, D] -> [B, L, D].
+
+    `hidden_states` collects what each layer gets and, last, what the stack returns.
+
+    Args:
+        layer: made `repeat` times.
+        repeat: number of layers.
+        norm: applied after the last layer.
+        dropout: probability of dropping a value of the result in training.
+    """
+
+    reads: ClassVar = frozenset({"last_hidden_state"})
+
+    def __init__(self, *, layer: Factory[Layer], repeat: int, norm: Norm | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        if repeat < 1:
+            raise BlockError(f"a stack of {repeat} layers; it needs one at least", "repeat")
+        self.layers = nn.ModuleList(layer() for _ in range(repeat))
+        self.norm = nn.Identity() if norm is None else norm
+        self.dropout = dropout
+
+    def forward(self, hidden: Tensor, context: Context) -> Tensor:
+        for index, layer in enumerate(self.layers):
+            context.layer = index
+            if context.output_hidden_states:
+                context.collect("hidden_states", hidden)
+            hidden = self.run(layer, hidden, context)
+        hidden = F.dropout(self.norm(hidden), self.dropout, self.training)
+        if context.output_hidden_states:
+            context.collect("hidden_states", hidden)
+        return hidden
+
+    def run(self, layer: Layer, hidden: Tensor, context: Context) -> Tensor:
+        """One layer; a place for what a kind of stack does around each."""
+        return layer(hidden, context)
+
+
+@register("memory_stack")
+class MemoryStack(Stack):
+    """Layers that also see what they were given for earlier segments.
+    Paper: Dai et al. 2019, arXiv:1901.02860. *Shape:* [B, L, D] -> [B, L, D].
+
+    `mems` holds one [memory, B, D] a layer, newest position last, cut to `memory_length`. A fresh memory is
+    `memory_length` zero vectors, and these are attended to, as the authors do.
+
+    Args:
+        layer: made `repeat` times.
+        repeat: number of layers.
+        memory_length: positions remembered; 0 for none.
+        norm: applied after the last layer.
+        dropout: probability of dropping a value of the embeddings and of the result in training.
+    """
+
+    reads: ClassVar = frozenset({"last_hidden_state", "mems"})
+    provides: ClassVar = frozenset({"last_hidden_state", "mems"})
+
+    def __init__(
+        self,
+        *,
+        layer: Factory[Layer],
+        repeat: int,
+        memory_length: int,
+        norm: Norm | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(layer=layer, repeat=repeat, norm=norm, dropout=dropout)
+        if memory_length < 0:
+            raise BlockError(f"memory_length is {memory_length}; it counts positions, 0 for none", "memory_length")
+        self.memory_length = memory_length
+
+    def forward(self, hidden: Tensor, context: Context) -> Tensor:
+        if context.mems is not None and len(context.mems) != len(self.layers):
+            raise BlockError(f"mems hold {len(context.mems)} layers, the model has {len(self.layers)}", "mems")
+        return super().forward(hidden, context)
+
+    def run(self, layer: Layer, hidden: Tensor, context: Context) -> Tensor:
+        if context.mems is not None:
+            memory = context.mems[context.layer].transpose(0, 1)
+        else:
+            memory = hidden.new_zeros(hidden.shape[0], self.memory_length, hidden.shape[-1])
+        if self.memory_length:
+            kept = torch.cat([memory, hidden], dim=1)[:, -self.memory_length :]
+            context.collect("mems", kept.detach().transpose(0, 1))
+        context.memory = memory
+        hidden = layer(hidden, context)
+        context.memory = None
+        return hidden
