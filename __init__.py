@@ -1,0 +1,59 @@
+"""modelwright: transformer models from YAML, with the authors' original weights poured in.
+
+    import modelwright as mw
+
+    model = mw.build("bert", weights="bert-base-uncased", head="masked_lm")
+    tokenizer = mw.load_tokenizer("bert-base-uncased")
+    output = model(**tokenizer("Paris is the [MASK] of France.", return_tensors="pt"))
+
+Nothing is imported before it is used: `import modelwright` costs milliseconds, torch comes with the first model.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "build": ".assembler.build",
+    "Model": ".assembler.model",
+    "ModelOutput": ".assembler.output",
+    "Spec": ".assembler.spec",
+    "load_spec": ".assembler.spec",
+    "list_specs": ".assembler.spec",
+    "load_tokenizer": ".assembler.tokenizer",
+    "ModelwrightError": ".errors",
+    "SpecError": ".errors",
+    "UsageError": ".errors",
+    "DownloadError": ".errors",
+    "WeightsError": ".errors",
+    "TokenizerError": ".errors",
+}
+_MODULES = ("blocks", "assembler", "tokenizers", "errors")
+
+__all__ = ["__version__", *_HOME, *_MODULES]
+
+if TYPE_CHECKING:
+    from . import assembler, blocks, errors, tokenizers
+    from .assembler.build import build
+    from .assembler.model import Model
+    from .assembler.output import ModelOutput
+    from .assembler.spec import Spec, list_specs, load_spec
+    from .assembler.tokenizer import load_tokenizer
+    from .errors import DownloadError, ModelwrightError, SpecError, TokenizerError, UsageError, WeightsError
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name], __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module `modelwright` has no attribute `{name}`")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,116 @@
+"""A spec and its hparams -> the model's modules, on the meta device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..blocks import registry
+from ..errors import SpecError, did_you_mean
+from .construct import Constructor, wanted
+from .mapping import Source, compile_rules, expand_rules
+from .model import HeadRun, Model
+from .spec import Spec
+from .ties import Tie, apply_ties, find_ties
+
+HeadChoice = str | Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A model without weights, and what loading and saving must know of it."""
+
+    model: Model
+    ties: tuple[Tie, ...]
+    fresh: frozenset[str]  # parts and heads that may start untrained: `pooler`, `heads.question_answering`
+    head: str  # the choice in one word, `body` for none
+    sections: Mapping[str, Any]  # the interpolated spec
+
+    def sources(self, format: str, *, strict: bool = True) -> list[Source]:
+        """Where each parameter is stored in one of the spec's formats."""
+        section = self.sections["weights"][format]
+        spec = self.model.spec
+        rules = section.get("rules") or {}
+        places = {key: spec.place(("weights", format, "rules", key)) for key in rules}
+        owners = [*self.model.part_names, *(f"heads.{name}" for name in self.model.heads)]
+        return expand_rules(
+            self.model, compile_rules(rules, places, owners), section.get("leaves") or {}, strict=strict
+        )
+
+
+def assemble(spec: Spec, hparams: Mapping[str, Any], head: HeadChoice) -> Skeleton:
+    """Build every part the chosen heads need (all parts for None) on the meta device, names tied."""
+    sections = spec.interpolated(hparams)
+    heads = sections.get("heads") or {}
+    runs, separate = _runs(heads, head)
+    head_nodes = {run.name: heads[run.name] for run in runs}
+    part_nodes = _needed(sections["model"], head_nodes, spec)
+
+    constructor = Constructor(spec.locate)
+    with torch.device("meta"):
+        model = Model(
+            parts={name: constructor.build(node, ("model", name)) for name, node in part_nodes.items()},
+            heads={name: constructor.build(node, ("heads", name)) for name, node in head_nodes.items()},
+            runs=runs,
+            separate=separate,
+            spec=spec,
+            config=hparams,
+        )  # fmt: skip
+    owners = {name: (("model", name), node) for name, node in part_nodes.items()}
+    owners |= {f"heads.{name}": (("heads", name), node) for name, node in head_nodes.items()}
+    ties = [
+        tie
+        for owner, (path, node) in owners.items()
+        for tie in find_ties(model, owner, node.get("tie") or {}, spec.place((*path, "tie")))
+    ]
+    apply_ties(model, ties)
+    fresh = frozenset(owner for owner, (_, node) in owners.items() if node.get("fresh"))
+    choice = head if isinstance(head, str) else head[0] if head and len(head) == 1 else "body" if not head else ""
+    return Skeleton(model.eval(), tuple(ties), fresh, choice, sections)
+
+
+def assemble_whole(spec: Spec, hparams: Mapping[str, Any]) -> Skeleton:
+    """With every part and every head: to know what a checkpoint may hold beyond the model that was asked for."""
+    heads = [name for name, node in (spec.interpolated(hparams).get("heads") or {}).items() if "combine" not in node]
+    whole = assemble(spec, hparams, heads or None)
+    body = assemble(spec, hparams, None)
+    for name in body.model.part_names:
+        if name not in whole.model.part_names:
+            whole.model.add_module(name, getattr(body.model, name))
+            whole.model.part_names += (name,)
+    return whole
+
+
+def _runs(heads: Mapping[str, Any], choice: HeadChoice) -> tuple[tuple[HeadRun, ...], bool]:
+    """What to run, and whether each head keeps its outputs to itself."""
+    names = [choice] if isinstance(choice, str) else list(choice or ())
+    for name in names:
+        if name not in heads:
+            raise SpecError(f"no head `{name}`", help=did_you_mean(name, heads) or f"heads: {', '.join(heads)}")
+    separate = len(names) > 1
+    runs: dict[str, HeadRun] = {}
+    for name in names:
+        for part, rename in heads[name].get("combine", {name: {}}).items():
+            runs[part] = HeadRun(part, {} if separate else dict(rename or {}))
+    return tuple(runs.values()), separate
+
+
+def _needed(parts: Mapping[str, Any], heads: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """The parts whose outputs the heads read; all of them when there are no heads."""
+    nodes = {name: node for name, node in parts.items() if wanted(node)}
+    outputs = {name: registry.get(node["block"]).output for name, node in nodes.items()}
+    if not heads:
+        return nodes
+    read = {"last_hidden_state"}
+    for name, node in heads.items():
+        source = registry.get(node["block"]).source
+        if source not in outputs.values():
+            raise SpecError(
+                f"head `{name}` reads {source}, which no part of {spec.name} provides",
+                help="add such a part to `model:`",
+            )
+        read.add(source)
+    return {name: node for name, node in nodes.items() if outputs[name] in read}

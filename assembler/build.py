@@ -1,0 +1,150 @@
+"""The main job: a spec and weights -> a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import UsageError, did_you_mean
+from .assemble import HeadChoice, Skeleton, assemble
+from .checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
+from .config import read_config
+from .load import initialise, load
+from .model import Model
+from .names import read_json
+from .report import LoadReport
+from .spec import Overrides, Spec, load_spec
+
+
+def build(
+    spec: str | os.PathLike[str] | Spec | None = None,
+    *,
+    weights: Weights | None = None,
+    head: HeadChoice = None,
+    overrides: Overrides | None = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    allow_missing: bool = False,
+    allow_unexpected: bool = False,
+    verify: bool = False,
+    dry_run: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    **hparams: Any,
+) -> Model:
+    """Assemble a model and pour weights in. It comes in eval mode, with a `load_report`.
+
+    Args:
+        spec: name in `specs/`, path of a YAML file, or a loaded Spec; None: found from the weights.
+        weights: pretrained name, hub id, local folder or file, URL, or a state dict; None: untrained.
+        head: name of a head, several names, or None for the body alone.
+        overrides: values by path into the spec, as `--set` takes them: a mapping or `name=value` texts.
+        config: file or mapping in the place of the config beside the weights.
+        device: where the parameters go; the CPU by default.
+        dtype: what they become; by default the checkpoint's own, float32 without weights.
+        allow_missing: parameters that the checkpoint lacks, or has in another shape, start untrained.
+        allow_unexpected: stored tensors and config keys that the spec does not know are left out.
+        verify: read every value first; NaN or infinity is an error.
+        dry_run: check everything by names and shapes, and leave the model on the meta device.
+        cache_dir: instead of the Hugging Face cache.
+        revision: branch, tag or commit on the hub.
+        hparams: hyper-parameters by name, `num_labels=10`. They and `overrides` beat the checkpoint's config.
+    Raises:
+        SpecError, WeightsError, DownloadError, UsageError: see `modelwright.errors`.
+    """
+    folder = None if cache_dir is None else Path(cache_dir)
+    checkpoint = None if weights is None else open_checkpoint(weights, cache_dir=folder, revision=revision)
+    try:
+        return _build(
+            spec, checkpoint, head=head, overrides=overrides, config=config, hparams=hparams,
+            device=torch.device(device or "cpu"), dtype=_dtype(dtype),
+            allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
+        )  # fmt: skip
+    finally:
+        if checkpoint is not None:
+            checkpoint.store.close()
+
+
+def _build(
+    spec: str | os.PathLike[str] | Spec | None,
+    checkpoint: Checkpoint | None,
+    *,
+    head: HeadChoice,
+    overrides: Overrides | None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None,
+    hparams: Mapping[str, Any],
+    device: torch.device,
+    dtype: torch.dtype | None,
+    allow_missing: bool,
+    allow_unexpected: bool,
+    verify: bool,
+    dry_run: bool,
+) -> Model:
+    if config is not None:
+        checkpoint = checkpoint or Checkpoint("the config", None)
+        given = isinstance(config, Mapping)
+        checkpoint.config = dict(config) if given else read_json(Path(config))
+        checkpoint.config_name = "the config" if given else str(config)
+    if spec is None:
+        if checkpoint is None:
+            raise UsageError("name a spec, weights, or both", help="specs: modelwright.list_specs()")
+        spec = spec_of(checkpoint)
+    loaded = load_spec(spec, overrides)
+    if hparams:
+        loaded = loaded.with_overrides(hparams)
+    format = _format(loaded)
+    values = _config_values(loaded, checkpoint, format, allow_unexpected)
+    resolved = loaded.checked(values, source=checkpoint.config_name if checkpoint else "")
+    skeleton = assemble(loaded, resolved, head)
+    if checkpoint is None or checkpoint.store is None:
+        return _untrained(skeleton, device, dtype or torch.float32, dry_run)
+    skeleton.model.load_report = load(
+        skeleton, checkpoint.store, format, name=checkpoint.name, device=device, dtype=dtype,
+        allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
+    )  # fmt: skip
+    return skeleton.model
+
+
+def _format(spec: Spec) -> str:
+    """The format that config files and tensors are read in."""
+    return spec.weights_formats[0] if spec.weights_formats else ""
+
+
+def _config_values(
+    spec: Spec, checkpoint: Checkpoint | None, format: str, allow_unknown: bool
+) -> dict[str, Any]:
+    """What the checkpoint's config says, less what the spec or the caller states explicitly."""
+    if checkpoint is None or checkpoint.config is None or not format:
+        return {}
+    rules = spec.sections["configs"].get(format) or {}
+    values = read_config(
+        checkpoint.config, rules, name=checkpoint.config_name, spec=spec.name, allow_unknown=allow_unknown
+    )
+    explicit = spec.composition.explicit
+    if "num_labels" in explicit and "id2label" not in explicit:
+        values.pop("id2label", None)  # the names of other labels
+    return {name: value for name, value in values.items() if name not in explicit}
+
+
+def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry_run: bool) -> Model:
+    if not dry_run:
+        initialise(skeleton, device=device, dtype=dtype)
+    names = [name for name, _ in skeleton.model.named_parameters()]
+    skeleton.model.load_report = LoadReport(fresh=names, tied=[tie.name for tie in skeleton.ties])
+    return skeleton.model
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    short = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16", "float": "float32"}
+    found = getattr(torch, short.get(dtype, dtype), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        known = ("float32", "bfloat16", "float16", "float64")
+        raise UsageError(f"no floating dtype `{dtype}`", help=did_you_mean(dtype, known))
+    return found

@@ -1,0 +1,121 @@
+"""Weights as the caller names them -> an open store, the config beside it, and what the spec may be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import Diagnostic, DownloadError, Place, WeightsError
+from .names import CONFIG, find_repository, read_json
+from .spec import find_config_matches
+from .stores import Store, TensorInfo, open_store
+
+Weights = str | os.PathLike[str] | Mapping[str, Tensor]
+SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
+INDEX = ".index.json"
+
+
+class StateDict:
+    """A state dict in memory, as a store."""
+
+    name = "state dict"
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+        self.paths: list[Path] = []
+        self.tensors = {name: TensorInfo(tuple(t.shape), t.dtype, Path("state dict")) for name, t in tensors.items()}
+        self.metadata: dict[str, str] = {}
+        self.ignored: list[str] = []
+
+    def read(self, name: str) -> Tensor:
+        return self._tensors[name].detach()
+
+    def check_sums(self) -> list[Diagnostic]:
+        return []
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class Checkpoint:
+    """An opened checkpoint. `config` is the parsed config file beside it, None if there is none."""
+
+    name: str  # as the caller named it
+    store: Store
+    config: dict[str, Any] | None = None
+    config_name: str = CONFIG
+    spec: str | None = None  # the spec whose `pretrained:` lists the name
+
+
+def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
+    """Find and open weights: a state dict, a local file or folder, a URL, a pretrained name, or a hub id.
+
+    DownloadError if they cannot be had, WeightsError if they are damaged.
+    """
+    if isinstance(weights, Mapping):
+        strangers = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+        if strangers:
+            raise WeightsError(f"a state dict maps names to tensors; `{strangers[0]}` is no tensor")
+        return Checkpoint("the state dict", StateDict(weights))
+    text = os.fspath(weights)
+    path = Path(text).expanduser()
+    if path.exists():
+        return _local(text, path)
+    if text.startswith(("http://", "https://")):
+        from .hub import fetch_url
+
+        return _local(text, fetch_url(text, cache_dir=cache_dir))
+    spec, repository = find_repository(text)
+    return _from_hub(text, repository, spec, cache_dir, revision)
+
+
+def _local(name: str, path: Path) -> Checkpoint:
+    folder = path if path.is_dir() else path.parent
+    store = open_store(path)
+    config = folder / CONFIG
+    return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config))
+
+
+def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:
+    from .hub import commit_of, fetch
+
+    found = fetch(repository, [CONFIG], revision=revision, cache_dir=cache_dir)
+    at = commit_of(found[CONFIG]) or revision
+    for usual in (SAFETENSORS, TORCH):
+        for file in (usual, usual + INDEX):
+            path = fetch(repository, [], optional=[file], revision=at, cache_dir=cache_dir).get(file)
+            if path is None:
+                continue
+            if file.endswith(INDEX):
+                shards = read_json(path).get("weight_map", {})
+                fetch(repository, sorted(set(shards.values())), revision=at, cache_dir=cache_dir)
+            return Checkpoint(name, open_store(path), read_json(found[CONFIG]), f"{repository}/{CONFIG}", spec)
+    raise DownloadError(
+        Diagnostic(f"{repository} has neither {SAFETENSORS} nor {TORCH}", Place(name),
+                   help="download what it has, and give the file or folder")
+    )  # fmt: skip
+
+
+def spec_of(checkpoint: Checkpoint) -> str:
+    """The name of the spec the checkpoint is for, by its config. WeightsError if it does not tell."""
+    matches = find_config_matches(checkpoint.config) if checkpoint.config is not None else []
+    if checkpoint.spec is not None and (not matches or checkpoint.spec in matches):
+        return checkpoint.spec
+    if len(matches) == 1:
+        return matches[0]
+    reason = (
+        "there is no config beside the weights" if checkpoint.config is None
+        else f"several specs fit: {', '.join(matches)}" if matches
+        else f"no spec is for model_type `{checkpoint.config.get('model_type')}`"
+    )  # fmt: skip
+    raise WeightsError(
+        Diagnostic(f"cannot tell which spec {checkpoint.name} is for: {reason}", help='name it: build("…", weights=…)')
+    )
+
+

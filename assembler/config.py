@@ -1,0 +1,113 @@
+"""Other libraries' config files <-> our hparams, both ways, as the spec's `configs:` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import Diagnostic, SpecError, WeightsError, did_you_mean
+
+
+def read_config(
+    config: Mapping[str, Any], rules: Mapping[str, Any], *, name: str, spec: str, allow_unknown: bool = False
+) -> dict[str, Any]:
+    """The hparams a config states. Null counts as absent.
+
+    `rules` is one entry of `configs:` (`match`, `read`, `expect`, `ignore`), `name` the file for messages.
+    WeightsError lists everything that does not fit: another architecture, values the spec cannot express, unknown keys.
+    """
+    problems: list[Diagnostic] = []
+    hparams: dict[str, Any] = {}
+    known: set[str] = set(rules.get("ignore") or ()) | set(rules.get("match") or ())
+    for key, wanted in (rules.get("match") or {}).items():
+        if config.get(key, wanted) != wanted:
+            problems.append(
+                Diagnostic(f"{name} says {key} `{config[key]}`, the spec {spec} is for `{wanted}`",
+                           help="name the right spec, or none: it is then found from the weights")
+            )  # fmt: skip
+    for key, wanted in (rules.get("expect") or {}).items():
+        known.add(key)
+        found = config.get(key)
+        if found is not None and found != wanted:
+            problems.append(
+                Diagnostic(f"{name} says {key} = {found!r}; the spec {spec} can only build {wanted!r}",
+                           help="write a spec that extends it with the right block")
+            )  # fmt: skip
+    for hparam, alternatives in (rules.get("read") or {}).items():
+        for way in alternatives if isinstance(alternatives, list) else [alternatives]:
+            key = way if isinstance(way, str) else way.get("key") or way["length_of"]
+            known.add(key)
+            value = config.get(key)
+            if value is None or hparam in hparams:
+                continue
+            if not isinstance(way, str) and "length_of" in way:
+                value = len(value)
+            elif not isinstance(way, str) and "values" in way:
+                if value not in way["values"]:
+                    problems.append(
+                        Diagnostic(f"{name} says {key} = {value!r}; known are {', '.join(map(repr, way['values']))}")
+                    )
+                    continue
+                value = way["values"][value]
+            hparams[hparam] = value
+    unknown = [key for key in config if key not in known]
+    if unknown and not allow_unknown:
+        problems += [
+            Diagnostic(
+                f"{name} has a key `{key}` that the spec {spec} does not know",
+                label=did_you_mean(key, known - set(config)),
+                help="if it does not change the network, go on without it: --allow-unexpected (allow_unexpected=True)",
+            )
+            for key in unknown
+        ]  # fmt: skip
+    if problems:
+        raise WeightsError(*problems)
+    if "id2label" in hparams:
+        hparams["id2label"] = {int(index): label for index, label in hparams["id2label"].items()}
+    return hparams
+
+
+def write_config(
+    hparams: Mapping[str, Any], defaults: Mapping[str, Any], rules: Mapping[str, Any], *, head: str, format: str
+) -> dict[str, Any]:
+    """The config that states these hparams. SpecError if one that was changed has no place in that format."""
+    config: dict[str, Any] = dict(rules.get("match") or {})
+    architectures = rules.get("architectures") or {}
+    if head in architectures:
+        config["architectures"] = [architectures[head]]
+    for hparam, alternatives in (rules.get("read") or {}).items():
+        ways = alternatives if isinstance(alternatives, list) else [alternatives]
+        way = next((way for way in ways if isinstance(way, str) or "key" in way), None)
+        if way is None:
+            continue
+        value = hparams[hparam]
+        if isinstance(way, str):
+            config[way] = value
+        else:
+            theirs = [key for key, ours in way.get("values", {}).items() if ours == value]
+            if not theirs:
+                raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
+            config[way["key"]] = theirs[0]
+    unsaid = [name for name in hparams if name not in (rules.get("read") or {}) and hparams[name] != defaults.get(name)]
+    if unsaid:
+        raise SpecError(
+            *(
+                Diagnostic(f"{name} = {hparams[name]!r} cannot be said in a {format} config",
+                           help=f"whoever reads it would assume {defaults.get(name)!r}")
+                for name in unsaid
+            )
+        )  # fmt: skip
+    config |= _labels(hparams)
+    return config
+
+
+def _labels(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """`num_labels` travels as the names of the labels."""
+    count = hparams.get("num_labels")
+    if count is None:
+        return {}
+    names = hparams.get("id2label") or {index: f"LABEL_{index}" for index in range(count)}
+    return {
+        "id2label": {str(index): label for index, label in names.items()},
+        "label2id": {label: index for index, label in names.items()},
+    }

@@ -1,0 +1,134 @@
+"""Weight mapping: rules expanded from the model's own parameters to stored names, before a byte is read.
+
+Rules are never searched for in the stored keys. So their order does not matter, nothing matches by accident, and
+saving is the same table read the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..errors import Diagnostic, Place, SpecError, did_you_mean
+from .ops import OpError, Pipeline
+from .patterns import Pattern, PatternError, expand, fill, first_that_holds
+
+HEADS = "heads."
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of `rules:`, without choices."""
+
+    key: str  # as written in the spec
+    left: Pattern
+    right: str  # template of the stored name
+    ops: tuple[str, ...]
+    place: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One stored tensor and the parameters it makes. `stored` is without the file's prefix if `body`."""
+
+    stored: str
+    targets: tuple[str, ...]
+    pipeline: Pipeline
+    body: bool
+
+
+def compile_rules(
+    rules: Mapping[str, Any], places: Mapping[str, Place], parts: Iterable[str]
+) -> list[Rule]:
+    """Rules of the spec whose `when` holds (already interpolated), choices expanded. SpecError if they are malformed.
+
+    A rule about a part or head that the model does not have is left out; `parts` are those it has.
+    """
+    compiled, problems, present = [], [], set(parts)
+    for key, value in rules.items():
+        chosen = first_that_holds(value, "from")
+        if chosen is None:
+            continue
+        try:
+            for left, right in expand(key, chosen["from"]):
+                if _owner(left) not in present:
+                    continue
+                stored, *ops = (piece.strip() for piece in right.split("|"))
+                Pipeline.parse(ops)
+                compiled.append(Rule(key, Pattern(left), stored, tuple(ops), places.get(key)))
+        except (PatternError, OpError) as error:
+            problems.append(Diagnostic(str(error), place=places.get(key)))
+    if problems:
+        raise SpecError(*problems)
+    return compiled
+
+
+def _owner(name: str) -> str:
+    """The part a parameter or rule is about: `encoder`, or `heads.masked_lm`."""
+    pieces = name.split(".")
+    return ".".join(pieces[: 2 if name.startswith(HEADS) else 1])
+
+
+def expand_rules(
+    model: nn.Module, rules: Sequence[Rule], leaves: Mapping[str, Mapping[str, str]], *, strict: bool = True
+) -> list[Source]:
+    """The source of every parameter of `model`, tied names included, in the model's order.
+
+    With `strict`, SpecError lists parameters with no rule or several, and rules that match nothing.
+    """
+    sources: dict[str, Source] = {}
+    used: set[str] = set()
+    problems: list[Diagnostic] = []
+    kinds = {name: getattr(module, "leaf", "") for name, module in model.named_modules()}
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    canonical = canonical_names(model)
+    for name in names:
+        owner, _, leaf = name.rpartition(".")
+        found = [(rule, values, "") for rule in rules if (values := rule.left.match(name)) is not None]
+        if not found:
+            suffix = leaves.get(kinds[owner], {}).get(leaf, f".{leaf}")
+            found = [(rule, values, suffix) for rule in rules if (values := rule.left.match(owner)) is not None]
+        if not found:
+            if canonical[name] == name:
+                problems.append(Diagnostic(f"no rule says where `{name}` is stored", help=_closest(name, rules)))
+            continue
+        if len(found) > 1:
+            lines = " and ".join(f"`{rule.key}`" for rule, _, _ in found)
+            problems.append(Diagnostic(f"several rules say where `{name}` is stored: {lines}", found[1][0].place))
+            continue
+        rule, values, suffix = found[0]
+        used.add(rule.key)
+        suffix, *leaf_ops = (piece.strip() for piece in suffix.split("|"))
+        members = rule.left.members(values)
+        members = [f"{m}.{leaf}" for m in members] if rule.left.match(name) is None else members
+        stored = fill(rule.right, values) + suffix
+        targets = tuple(canonical.get(member, member) for member in members)
+        pipeline = Pipeline.parse([*leaf_ops, *rule.ops])
+        sources.setdefault(stored, Source(stored, targets, pipeline, not name.startswith(HEADS)))
+    if strict:
+        keys = {rule.key: rule.place for rule in rules}
+        problems += [
+            Diagnostic(f"the rule `{key}` matches no parameter", place, label=did_you_mean(key, names))
+            for key, place in keys.items()
+            if key not in used
+        ]
+        if problems:
+            raise SpecError(*problems)
+    return list(sources.values())
+
+
+def canonical_names(model: nn.Module) -> dict[str, str]:
+    """Every parameter name -> the first name of the same parameter."""
+    first: dict[int, str] = {}
+    return {
+        name: first.setdefault(id(parameter), name)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+    }
+
+
+def _closest(name: str, rules: Sequence[Rule]) -> str | None:
+    hint = did_you_mean(name, (rule.key for rule in rules))
+    return f"add it under `rules:` ({hint})" if hint else "add it under `rules:`"

@@ -1,0 +1,186 @@
+"""The assembled model: parts in a row, heads on top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..blocks import INPUTS, Context, Head, KeyValueCache, Part
+from ..errors import Diagnostic, UsageError, did_you_mean
+from .output import ModelOutput
+
+if TYPE_CHECKING:
+    from .report import LoadReport
+    from .spec import Spec
+
+#: How a call runs; every model takes these.
+SWITCHES = ("use_cache", "output_hidden_states", "output_attentions", "return_dict")
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRun:
+    """One head within a call, and what its outputs and labels are called there."""
+
+    name: str
+    rename: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, own: str) -> str:
+        return self.rename.get(own, own)
+
+
+class Config(SimpleNamespace):
+    """The model's hparams, as attributes and by name."""
+
+    def __getitem__(self, name: str) -> Any:
+        return vars(self)[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+class Model(nn.Module):
+    """Parts and heads assembled from a spec.
+
+    Each part and head is found under its name in the spec: `encoder.layers.3.attention.query.weight`,
+    `heads.masked_lm.dense.weight`. Call it with the inputs and labels its blocks read; `inputs` and `labels` list them.
+    """
+
+    def __init__(
+        self,
+        *,
+        parts: Mapping[str, Part],
+        heads: Mapping[str, Head],
+        runs: tuple[HeadRun, ...],
+        separate: bool,
+        spec: Spec,
+        config: Mapping[str, Any],
+    ) -> None:
+        """`separate`: the heads were chosen by the caller one by one, so each keeps its outputs to itself."""
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.heads = nn.ModuleDict(heads)
+        self.part_names = tuple(parts)
+        self.runs = runs
+        self.separate = separate
+        self.spec = spec
+        self.config = Config(**config)
+        self.load_report: LoadReport | None = None
+        reads = frozenset().union(*(module.reads for module in self.modules() if hasattr(module, "reads")))
+        self.inputs = tuple(name for name in INPUTS if name in reads)
+        self.labels = tuple(dict.fromkeys(run.named(own) for run in runs for own in self.heads[run.name].labels))
+        self.wants_choices = any(self.heads[run.name].wants_choices for run in runs)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        *,
+        use_cache: bool = False,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+        return_dict: bool = True,
+        **inputs: Any,
+    ) -> ModelOutput | tuple[Any, ...]:
+        """Run the model on `input_ids` [B, L] (or `inputs_embeds` [B, L, D]) and whatever else its blocks read.
+
+        Args:
+            use_cache: return `past_key_values`, to be given with the next positions.
+            output_hidden_states: return what each layer got and gave.
+            output_attentions: return attention probabilities (slower: no fused kernels).
+            return_dict: False for a plain tuple.
+            inputs: further inputs and labels, named as in `self.inputs` and `self.labels`; None counts as absent.
+        """
+        labels = {name: inputs.pop(name) for name in self.labels if name in inputs}
+        context = self._context(input_ids, inputs)
+        context.output_hidden_states = output_hidden_states
+        context.output_attentions = output_attentions
+        if use_cache and context.past_key_values is None:
+            if "past_key_values" not in self.inputs:
+                raise UsageError(f"{self.spec.name} has no key/value cache to use")
+            context.past_key_values = KeyValueCache()
+
+        outputs: dict[str, Tensor] = {}
+        for name in self.part_names:
+            part = getattr(self, name)
+            outputs[part.output] = part(outputs.get("last_hidden_state"), context)
+
+        result = self._run_heads(outputs, context, labels) if self.runs else ModelOutput(**outputs)
+        for name, values in context.collected.items():
+            setattr(result, name, tuple(values))
+        result.past_key_values = context.past_key_values
+        return result if return_dict else result.to_tuple()
+
+    def _run_heads(self, outputs: Mapping[str, Tensor], context: Context, labels: Mapping[str, Any]) -> ModelOutput:
+        found: dict[str, dict[str, Tensor | None]] = {}
+        for run in self.runs:
+            head = self.heads[run.name]
+            given = {own: labels.get(run.named(own)) for own in head.labels}
+            if self.separate:  # labels by head
+                given = {own: v.get(run.name) if isinstance(v, Mapping) else v for own, v in given.items()}
+            result = head(outputs[head.source], context, **given)
+            if context.choices is not None and not head.wants_choices:  # such a head has seen rows, not choices
+                rows = (-1, context.choices)
+                result = {own: v.unflatten(0, rows) if v is not None and v.dim() else v for own, v in result.items()}
+            found[run.name] = result
+        losses = [result["loss"] for result in found.values() if "loss" in result]
+        loss = sum(losses) if losses and all(loss is not None for loss in losses) else None
+        if self.separate:
+            return ModelOutput(loss=loss, heads=found)
+        named = {run.named(own): value for run in self.runs for own, value in found[run.name].items() if own != "loss"}
+        return ModelOutput(loss=loss, **named)
+
+    def _context(self, input_ids: Tensor | None, inputs: Mapping[str, Any]) -> Context:
+        given = {name: value for name, value in inputs.items() if value is not None}
+        unknown = [name for name in given if name not in self.inputs]
+        if unknown:
+            raise UsageError(*(self._unknown(name) for name in unknown))
+        if (input_ids is None) == ("inputs_embeds" not in given):
+            raise UsageError("give either input_ids or inputs_embeds")
+        if input_ids is not None:
+            given["input_ids"] = input_ids
+        past = given.get("past_key_values")
+        if past is not None and not isinstance(past, KeyValueCache):
+            given["past_key_values"] = KeyValueCache(past)  # pairs of tensors, as older code keeps them
+        choices = input_ids.shape[1] if input_ids is not None and input_ids.dim() == 3 else None
+        if input_ids is None and given["inputs_embeds"].dim() == 4:
+            choices = given["inputs_embeds"].shape[1]
+        if choices is not None:
+            if not self.wants_choices:
+                raise UsageError(
+                    "inputs of three dimensions [batch, choices, length] are for heads that choose",
+                    help="flatten them to [batch, length], or build with such a head",
+                )
+            given = {name: v.flatten(0, 1) if isinstance(v, Tensor) else v for name, v in given.items()}
+        return Context(choices=choices, **given)
+
+    def _unknown(self, name: str) -> Diagnostic:
+        known = (*self.inputs, *self.labels, *SWITCHES)
+        return Diagnostic(
+            f"{self.spec.name} takes no input `{name}`",
+            label=did_you_mean(name, known),
+            help=f"it takes {', '.join(known)}",
+        )
+
+    def save(self, folder: str | Path, format: str = "huggingface") -> list[Path]:
+        """Write weights and config to `folder` in one of the spec's formats; returns the files written."""
+        from .save import save
+
+        return save(self, Path(folder), format)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    def num_parameters(self) -> int:
+        """Number of trainable values, shared ones once."""
+        return sum(parameter.numel() for parameter in self.parameters())

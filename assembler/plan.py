@@ -1,0 +1,191 @@
+"""The load plan: parameters and stored tensors matched on names and shapes alone, before a byte is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import Diagnostic, Note, WeightsError, did_you_mean
+from .assemble import Skeleton, assemble_whole
+from .mapping import Source, canonical_names
+from .ops import OpError, Pipeline
+from .patterns import Pattern
+from .report import fold
+from .stores import TensorInfo
+
+#: The name of the format in which stored names are our own (`torch.save(model.state_dict(), …)`).
+OWN_FORMAT = "modelwright"
+
+
+@dataclass
+class Plan:
+    """What will be read from where. Names of `reads` and `duplicates` are those in the file."""
+
+    reads: list[tuple[str, Source]] = field(default_factory=list)
+    duplicates: list[tuple[str, Source]] = field(default_factory=list)
+    fresh: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)  # our name -> the stored name looked for
+    misshapen: list[tuple[str, str]] = field(default_factory=list)  # our name, what is wrong
+    unused: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+
+
+class Stored:
+    """The names of a checkpoint, as the mapping sees them: old spellings renewed, the file's prefix decided."""
+
+    def __init__(self, tensors: Mapping[str, TensorInfo], section: Mapping[str, Any], sources: list[Source]) -> None:
+        self.tensors = tensors
+        self.actual = {name: name for name in tensors}
+        for old, new in (section.get("accept") or {}).items():
+            for name in tensors:
+                renewed = name.removesuffix(old) + new
+                if name.endswith(old) and renewed not in tensors:
+                    del self.actual[name]
+                    self.actual[renewed] = name
+        body = [source.stored for source in sources if source.body]
+        prefixes = section.get("prefix") or [""]
+        self.prefix = max(prefixes, key=lambda prefix: sum(prefix + name in self.actual for name in body))
+        self._twins: dict[str, list[str]] = {}
+        for twin, name in (section.get("duplicates") or {}).items():
+            self._twins.setdefault(name, []).append(twin)
+
+    def names(self, source: Source) -> list[str]:
+        """Where a source's tensor may stand, the usual name first."""
+        prefix = self.prefix if source.body else ""
+        return [prefix + name for name in (source.stored, *self._twins.get(source.stored, ()))]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self.tensors[self.actual[name]].shape)
+
+
+def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str) -> tuple[Plan, str]:
+    """Match parameters and stored tensors by name and shape. Returns the plan and the format that it read."""
+    model = skeleton.model
+    canonical = canonical_names(model)
+    own = [Source(name, (canonical[name],), Pipeline(), False) for name in canonical]
+    sources = skeleton.sources(format)
+    section: Mapping[str, Any] = skeleton.sections["weights"][format]
+    stored = Stored(tensors, section, sources)
+    found = sum(name in stored.actual for source in sources for name in stored.names(source))
+    if sum(source.stored in tensors for source in own) > found:
+        sources, section, format = own, {}, OWN_FORMAT
+        stored = Stored(tensors, section, sources)
+
+    plan = Plan()
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    covered: set[str] = set()
+    consumed: set[str] = set()
+    for source in sorted(sources, key=lambda source: stored.names(source)[0] not in stored.actual):
+        for name in stored.names(source):
+            if name not in stored.actual:
+                continue
+            consumed.add(name)
+            problem = _misfit(source, stored.shape(name), [shapes[target] for target in source.targets])
+            if problem:
+                plan.misshapen += [(target, problem) for target in source.targets]
+                covered.update(source.targets)
+            elif covered.issuperset(source.targets):
+                plan.duplicates.append((stored.actual[name], source))
+            else:
+                plan.reads.append((stored.actual[name], source))
+                covered.update(source.targets)
+    _sort_missing(plan, skeleton, sources, stored, shapes, covered)
+    _sort_leftovers(plan, skeleton, format, section, stored, consumed)
+    return plan, format
+
+
+def _misfit(source: Source, stored: tuple[int, ...], targets: list[tuple[int, ...]]) -> str | None:
+    try:
+        if source.pipeline.fits(stored, targets):
+            return None
+        made = list(source.pipeline.shape(stored))
+    except OpError as error:
+        return str(error)
+    return f"{made} in the checkpoint, {' + '.join(str(list(target)) for target in targets)} in the model"
+
+
+def _sort_missing(
+    plan: Plan,
+    skeleton: Skeleton,
+    sources: list[Source],
+    stored: Stored,
+    shapes: Mapping[str, tuple[int, ...]],
+    covered: set[str],
+) -> None:
+    expected = {target: stored.names(source)[0] for source in reversed(sources) for target in source.targets}
+    for name in shapes:
+        if name in covered:
+            continue
+        owner = next((owner for owner in skeleton.fresh if name.startswith(owner + ".")), None)
+        if owner is not None and not any(other.startswith(owner + ".") for other in covered):
+            plan.fresh.append(name)
+        else:
+            plan.missing[name] = expected[name]
+
+
+def _sort_leftovers(
+    plan: Plan, skeleton: Skeleton, format: str, section: Mapping[str, Any], stored: Stored, consumed: set[str]
+) -> None:
+    leftover = [name for name in stored.actual if name not in consumed]
+    ignore = [Pattern(text) for text in section.get("ignore") or ()]
+    for name in leftover[:]:
+        spellings = (name, name.removeprefix(stored.prefix))
+        if any(pattern.match(spelling) is not None for pattern in ignore for spelling in spellings):
+            plan.ignored.append(stored.actual[name])
+            leftover.remove(name)
+    if not leftover:
+        return
+    whole = assemble_whole(skeleton.model.spec, skeleton.model.config.to_dict())
+    if format == OWN_FORMAT:
+        known = set(canonical_names(whole.model))
+    else:
+        known = {name for source in whole.sources(format) for name in stored.names(source)}
+        known |= {stored.prefix + source.stored for source in whole.sources(format)}
+    for name in leftover:
+        (plan.unused if name in known else plan.unexpected).append(stored.actual[name])
+
+
+def check_plan(plan: Plan, name: str, *, allow_missing: bool, allow_unexpected: bool) -> None:
+    """WeightsError with all that does not fit. What `allow_missing` permits moves from misshapen to missing."""
+    problems = []
+    if plan.misshapen:
+        if allow_missing:
+            plan.missing |= {target: "" for target, _ in plan.misshapen}
+            plan.misshapen = []
+        else:
+            rows: dict[str, list[str]] = {}
+            for target, text in plan.misshapen:
+                rows.setdefault(text, []).append(target)
+            notes = tuple(Note(f"{row}: {text}") for text, names in rows.items() for row in fold(names))
+            problems.append(
+                Diagnostic(
+                    f"{len(plan.misshapen)} parameters have another shape in {name}", notes=notes,
+                    help="give the checkpoint's own config (beside it, or config=…) or its numbers as hparams;\n"
+                    "to start them untrained instead: --allow-missing (allow_missing=True)",
+                )
+            )  # fmt: skip
+    if plan.missing and not allow_missing:
+        candidates = fold(plan.unexpected)
+        notes = []
+        for row, looked_for in zip(fold(plan.missing), fold(plan.missing.values()), strict=False):
+            hint = did_you_mean(looked_for, candidates) if candidates else ""
+            notes.append(Note(f"{row}   looked for as {looked_for}" + (f"   {hint}" if "mean" in hint else "")))
+        problems.append(
+            Diagnostic(
+                f"{len(plan.missing)} parameters are not in {name}", notes=tuple(notes),
+                help="to start them untrained: --allow-missing (allow_missing=True)",
+            )
+        )  # fmt: skip
+    if plan.unexpected and not allow_unexpected:
+        problems.append(
+            Diagnostic(
+                f"{len(plan.unexpected)} tensors in {name} belong to nothing in the spec",
+                notes=tuple(Note(row) for row in fold(plan.unexpected)),
+                help="is it the right spec, with the right number of layers?\n"
+                "to leave them out: --allow-unexpected (allow_unexpected=True)",
+            )
+        )  # fmt: skip
+    if problems:
+        raise WeightsError(*problems)

@@ -1,0 +1,229 @@
+"""What the top-level sections of a spec may hold. Blocks are judged elsewhere, by the signatures of their classes."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
+
+from ..errors import Diagnostic, Place, did_you_mean
+from .compose import Composition
+from .documents import Path, shown
+from .layers import SECTIONS
+
+_TAGS = {str: "<a string>", dict: "<a mapping>", list: "<a list>"}
+_EXPECTED = {
+    "string_type": "a string", "bool_type": "true or false", "dict_type": "a mapping", "list_type": "a list",
+    "model_type": "a mapping", "model_attributes_type": "a mapping",
+}  # fmt: skip
+
+
+def _tag(value: Any) -> str:
+    return next((tag for kind, tag in _TAGS.items() if isinstance(value, kind)), "<another>")
+
+
+_BY_TYPE = Discriminator(_tag)
+_Text = Annotated[str, Tag(_TAGS[str])]
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]
+_Texts = Annotated[_Text | Annotated[list[str], Tag(_TAGS[list])], _BY_TYPE]
+_Ignored = Annotated[
+    Annotated[list[str], Tag(_TAGS[list])] | Annotated[dict[str, str], Tag(_TAGS[dict])], _BY_TYPE
+]  # fmt: skip
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class About(_Section):
+    """Whose model it is."""
+
+    title: str | None = None
+    paper: _Texts | None = None
+    code: _Texts | None = None
+    license: str | None = None
+    """Of the published weights and code."""
+    note: str | None = None
+
+
+class ConfigKey(_Section):
+    """Where a config file says an hparam, if not simply under one key."""
+
+    key: str | None = None
+    values: dict[str, Any] | None = None
+    """Their value -> ours, where they are spelt differently. Others are refused."""
+    when_null: Any = None
+    """What it means that the key is there and null."""
+    length_of: str | None = None
+    """The hparam is the number of items under this key."""
+
+
+_OneWay = Annotated[_Text | Annotated[ConfigKey, Tag(_TAGS[dict])], _BY_TYPE]
+_Read = Annotated[
+    _Text | Annotated[ConfigKey, Tag(_TAGS[dict])] | Annotated[list[_OneWay], Tag(_TAGS[list])], _BY_TYPE
+]  # fmt: skip
+
+
+class ConfigFormat(_Section):
+    """One kind of config file, and how it and our hparams are each other's."""
+
+    file: str | None = None
+    like: str | None = None
+    """Another format, which holds for whatever is not said here."""
+    match: dict[str, Any] = {}
+    """Keys by whose values a config is known to be for this spec."""
+    read: dict[str, _Read] = {}
+    """Our name -> their key. Of several alternatives the first that is there counts."""
+    write: dict[str, Any] = {}
+    """Constants that are written besides."""
+    expect: dict[str, Any] = {}
+    """Keys that must be absent or have this value: the spec can build nothing else."""
+    ignore: _Ignored = {}
+    """Keys that do not change the network, best with the reason why."""
+    architectures: dict[str, str] = {}
+    """Head, or `body` -> what the config names the class."""
+
+
+class StoredUnder(_Section):
+    """A stored name that does not always hold."""
+
+    from_: str = Field(alias="from")
+    when: Annotated[_Text | Annotated[bool, Tag("<another>")], _BY_TYPE] | None = None
+
+
+_OneSource = Annotated[_Text | Annotated[StoredUnder, Tag(_TAGS[dict])], _BY_TYPE]
+_Sources = Annotated[
+    _Text | Annotated[StoredUnder, Tag(_TAGS[dict])] | Annotated[list[_OneSource], Tag(_TAGS[list])], _BY_TYPE
+]  # fmt: skip
+
+
+_OneName = Annotated[_Text | Annotated[StoredUnder, Tag(_TAGS[dict])], _BY_TYPE]
+_Rule = Annotated[
+    _Text | Annotated[StoredUnder, Tag(_TAGS[dict])] | Annotated[list[_OneName], Tag(_TAGS[list])], _BY_TYPE
+]  # fmt: skip
+
+
+class WeightsFormat(_Section):
+    """One kind of checkpoint, and how its tensors and our parameters are each other's."""
+
+    store: list[str] = []
+    """Kinds of files it comes in, the best first."""
+    leaves: dict[str, dict[str, str]] = {}
+    """Block -> parameter -> what follows the rule's name, with operations."""
+    prefix: list[str] = []
+    """What may stand before every name; decided once a file."""
+    accept: dict[str, str] = {}
+    """Old endings of names -> the present ones. Read, never written."""
+    rules: dict[str, _Sources] = {}
+    """Our name -> the stored one. Of several alternatives the first whose `when` holds counts."""
+    duplicates: dict[str, str] = {}
+    """Stored again under this name -> the stored name it equals."""
+    ignore: _Ignored = {}
+    """Stored tensors that are no parameters, best with the reason why."""
+
+
+class SpecModel(_Section):
+    """A spec."""
+
+    spec: str | None = None
+    """Its name; by default the file's."""
+    extends: str | None = None
+    """Name or path of a spec that this one changes. Mappings merge, another `block` replaces, null deletes."""
+    about: About = About()
+    hparams: dict[_Name, Any] = {}
+    """Hyper-parameters, in the vocabulary all specs share. `${name}` stands for one anywhere."""
+    configs: dict[str, ConfigFormat] = {}
+    """Format -> how its config file is read and written."""
+    model: dict[str, dict[str, Any] | None] = {}
+    """The parts of the body, in the order they run."""
+    heads: dict[str, dict[str, Any] | None] = {}
+    """What can stand on the body."""
+    tokenizer: dict[str, Any] = {}
+    """How text becomes ids."""
+    generation: dict[str, Any] = {}
+    """How text is generated by default."""
+    weights: dict[str, WeightsFormat] = {}
+    """Format -> how its tensors are read and written."""
+    pretrained: dict[str, dict[str, str]] = {}
+    """Name of a checkpoint -> format -> where it is; and `about`."""
+
+
+def check_sections(composition: Composition) -> list[Diagnostic]:
+    """Everything in the merged spec that its sections cannot hold, located."""
+    problems = []
+    try:
+        # a section that the specs leave empty is none
+        SpecModel.model_validate({key: value for key, value in composition.tree.items() if value is not None})
+    except ValidationError as error:
+        problems = [_diagnostic(detail, composition) for detail in error.errors(include_url=False)]
+    problems += _unknown_names(composition)
+    places = [problem.place or Place("") for problem in problems]
+    order = sorted(range(len(problems)), key=lambda i: (places[i].source, places[i].line or 0, places[i].column or 0))
+    return [problems[i] for i in order]
+
+
+def _diagnostic(error: Any, composition: Composition) -> Diagnostic:
+    of_key = error["loc"][-1:] == ("[key]",)
+    path: Path = tuple(part for part in error["loc"] if part != "[key]" and not str(part).startswith("<"))
+    here = f"`{'.'.join(map(str, path))}`"
+    around = f"`{'.'.join(map(str, path[:-1]))}`" if path[1:] else "the spec"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        label = did_you_mean(str(path[-1]), _fields_at(SpecModel, error["loc"][:-1]))
+        return Diagnostic(f"unknown key `{path[-1]}` in {around}", composition.key_place(path), label)
+    if kind == "missing":
+        return Diagnostic(f"{around} lacks `{path[-1]}`", composition.key_place(path[:-1]))
+    if of_key:
+        return Diagnostic(f"`{path[-1]}` cannot be a name in {around}", composition.key_place(path),
+                          help="a name is made of letters, digits and _")  # fmt: skip
+    if kind.startswith("union_tag"):
+        tags = [part.strip("'<> ") for part in error["ctx"]["expected_tags"].split(",")]
+        expected = " or ".join("true or false" if tag == "another" else tag for tag in tags)
+    else:
+        expected = _EXPECTED.get(kind, error["msg"])
+    found = {dict: "a mapping", list: "a list"}.get(type(error["input"]), f"`{shown(error['input'])}`")
+    return Diagnostic(f"{here} must be {expected}, but is {found}", composition.place(path))
+
+
+def _fields_at(annotation: Any, location: tuple[str | int, ...]) -> list[str]:
+    """Keys of the model that pydantic was in at `location`."""
+    if get_origin(annotation) is Annotated:
+        return _fields_at(get_args(annotation)[0], location)
+    if get_origin(annotation) in (Union, types.UnionType):
+        options = [option for option in get_args(annotation) if option is not type(None)]
+        if location and str(location[0]).startswith("<"):
+            options = [option for option in options if Tag(str(location[0])) in get_args(option)]
+            location = location[1:]
+        return [name for option in options for name in _fields_at(option, location)]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
+        if not location:
+            return list(fields)
+        field = fields[str(location[0])]
+        return _fields_at(field.annotation, location[1:])
+    return _fields_at(get_args(annotation)[-1], location[1:]) if get_args(annotation) and location else []
+
+
+def _unknown_names(composition: Composition) -> Iterator[Diagnostic]:
+    """Names in one section that are meant to be found in another."""
+    sections = {name: value for name, value in composition.tree.items() if isinstance(value, dict)}
+    configs, weights, pretrained = (sections.get(name, {}) for name in ("configs", "weights", "pretrained"))
+    meant: list[tuple[str, Path, Iterable[str]]] = []
+    for name in set(sections.get("hparams", {})) & set(SECTIONS):
+        yield Diagnostic(f"`{name}` cannot be an hparam: it is a section", composition.key_place(("hparams", name)))
+    for format, config in configs.items():
+        read = config.get("read") if isinstance(config, dict) else None
+        read = read if isinstance(read, dict) else {}
+        meant += [("hparam", ("configs", format, "read", name), sections.get("hparams", {})) for name in read]
+        if isinstance(config, dict) and isinstance(like := config.get("like"), str) and like not in configs:
+            place = composition.place(("configs", format, "like"))
+            yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
+    for name, formats in pretrained.items():
+        formats = formats if isinstance(formats, dict) else {}
+        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in formats]
+    for kind, path, known in meant:
+        if path[-1] not in known:
+            message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"
+            yield Diagnostic(message, composition.key_place(path), did_you_mean(str(path[-1]), known))

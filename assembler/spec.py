@@ -1,0 +1,159 @@
+"""A loaded spec: what the rest of the assembler asks, and the index of what comes with the package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path as File
+from typing import Any, NamedTuple
+
+from ..errors import Place, SpecError
+from . import layers
+from .compose import Composition, Overrides, compose, override
+from .documents import Path, load_document
+from .layers import SECTIONS, list_specs
+from .resolve import Hparams, chain, resolve, resolve_hparams
+from .sections import SpecModel, check_sections
+
+__all__ = [
+    "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "find_config_matches", "find_pretrained",
+    "list_specs", "load_spec", "pretrained_names",
+]  # fmt: skip
+
+
+class Pretrained(NamedTuple):
+    """One place of a published checkpoint."""
+
+    spec: str
+    format: str
+    target: str  # hub id or URL
+
+
+class ConfigMatch(NamedTuple):
+    """How the config files of a spec's format are known."""
+
+    spec: str
+    format: str
+    match: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A merged spec whose sections have been checked. Its blocks have not: see `checked`."""
+
+    composition: Composition
+
+    @property
+    def name(self) -> str:
+        return self.composition.name
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """Every section as written; an absent one is empty. A config format has what the one it is like has."""
+        sections = {name: self.composition.tree.get(name) or {} for name in SECTIONS if name not in ("spec", "extends")}
+        return sections | {"configs": {name: _with_like(name, sections["configs"]) for name in sections["configs"]}}
+
+    @property
+    def weights_formats(self) -> list[str]:
+        """The formats that weights are read and written in, the preferred one first."""
+        return list(self.sections["weights"])
+
+    def hparams(self, values: Mapping[str, Any] | None = None, place: Place | None = None) -> Hparams:
+        """The hparams, interpolated; `values` from a config at `place` stand in for the spec's own. SpecError."""
+        return resolve_hparams(self.composition, values, place)
+
+    def checked(self, values: Mapping[str, Any] | None = None, *, source: str = "") -> Hparams:
+        """The hparams, with `values` read from the config `source`, if all blocks go with them. SpecError if not."""
+        from .validate import check
+
+        hparams = self.hparams(values, Place(source) if source else None)
+        if problems := check(self.composition, hparams):
+            raise SpecError(*problems)
+        return hparams
+
+    def interpolated(self, hparams: Mapping[str, Any]) -> dict[str, Any]:
+        """Every section with its interpolations carried out. SpecError."""
+        sections = {name: section for name, section in self.sections.items() if name != "hparams"}
+        return resolve(sections, hparams, self.composition) | {"hparams": dict(hparams)}
+
+    def tokenizer_section(self) -> dict[str, Any] | None:
+        """The `tokenizer:` section, interpolated; None if there is none."""
+        section = self.sections["tokenizer"]
+        return resolve(section, self.hparams(), self.composition, ("tokenizer",)) if section else None
+
+    def with_overrides(self, overrides: Overrides) -> Spec:
+        """This spec with values changed, as `override` takes them."""
+        return _checked_sections(override(self.composition, overrides))
+
+    def place(self, path: Path) -> Place | None:
+        """Where the value at `path`, or the nearest thing around it, stands."""
+        return self.composition.place(path)
+
+    def locate(self, path: Path, hparams: Hparams | None = None) -> dict[str, Any]:
+        """`place` and `notes` of a Diagnostic about the value at `path`: where it stands and what is behind it."""
+        return {"place": self.place(path), "notes": chain(self.composition, path, hparams)}
+
+
+def load_spec(name_or_path: str | os.PathLike[str] | Spec, overrides: Overrides | None = None) -> Spec:
+    """The spec of that name or in that file, merged with what it extends and the overrides.
+
+    SpecError with all that is wrong in its sections, UsageError if an override is none.
+    """
+    if isinstance(name_or_path, Spec):
+        return name_or_path.with_overrides(overrides) if overrides else name_or_path
+    return _checked_sections(compose(name_or_path, overrides))
+
+
+def find_pretrained(name: str) -> list[Pretrained]:
+    """Where the checkpoint of that name is, in each format; empty if no spec knows it."""
+    return list(_index(layers.SPECS)[0].get(name, ()))
+
+
+def pretrained_names() -> list[str]:
+    """Names of all checkpoints that the specs of the package know."""
+    return list(_index(layers.SPECS)[0])
+
+
+def find_config_matches(config: Mapping[str, Any]) -> list[str]:
+    """Names of the specs that say a config like this is theirs."""
+    found = (entry for entry in _index(layers.SPECS)[1] if _fits(entry.match, config))
+    return list(dict.fromkeys(entry.spec for entry in found))
+
+
+@lru_cache(maxsize=4)
+def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]]:
+    """What the specs in `folder` themselves say is theirs, without what they inherit."""
+    names: dict[str, list[Pretrained]] = {}
+    matches: list[ConfigMatch] = []
+    for spec in list_specs():
+        tree = load_document(folder / f"{spec}.yaml").tree
+        for name, targets in (tree.get("pretrained") or {}).items():
+            found = [Pretrained(spec, format, target) for format, target in targets.items() if format != "about"]
+            names.setdefault(name, []).extend(found)
+        for format, config in (tree.get("configs") or {}).items():
+            if match := config.get("match"):
+                matches.append(ConfigMatch(spec, format, match))
+    return names, matches
+
+
+def _fits(match: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    return all(key in config and config[key] == value for key, value in match.items())
+
+
+def _with_like(name: str, configs: Mapping[str, Any]) -> dict[str, Any]:
+    """A config format completed by the ones it is like, the nearest first."""
+    merged: dict[str, Any] = {}
+    seen: list[str] = []
+    while name in configs and name not in seen:
+        seen.append(name)
+        merged = {key: value for key, value in configs[name].items() if key != "like"} | merged
+        name = configs[name].get("like")
+    return merged
+
+
+def _checked_sections(composition: Composition) -> Spec:
+    if problems := check_sections(composition):
+        raise SpecError(*problems)
+    return Spec(composition)

@@ -1,0 +1,102 @@
+"""Checkpoints as stores: names, shapes and types from headers alone, then tensors one at a time; and writing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import Diagnostic, DownloadError, Place, UsageError, did_you_mean
+from .base import Store, TensorInfo, listed, open_file, problem
+from .safetensors_store import SafetensorsStore, write_safetensors
+from .sharded import ShardedStore
+from .torch_store import TorchStore
+from .verify import verify
+
+__all__ = ["KINDS", "Store", "TensorInfo", "open_store", "verify", "write_safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    open: Callable[[Path], Store]
+    file: str  # its usual name in a folder; a sharded one has `.index.json` behind it
+    endings: tuple[str, ...]
+
+
+KINDS: dict[str, Kind] = {
+    "safetensors": Kind(SafetensorsStore, "model.safetensors", (".safetensors",)),
+    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth")),
+}
+INDEX = ".index.json"
+ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
+    ".h5": "TensorFlow or Keras", ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX",
+    ".gguf": "llama.cpp", ".npy": "NumPy", ".npz": "NumPy",
+}
+
+
+def open_store(path: Path, kinds: Sequence[str] = ("safetensors", "torch")) -> Store:
+    """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), or a folder that holds one of them.
+
+    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, and
+    last the only file with a fitting ending. What a file is, is decided by its content, then by its ending.
+
+    Raises `DownloadError` if there is nothing to open or it cannot be read, `WeightsError` if it is damaged, hostile,
+    of another kind, or one of several.
+    """
+    path = Path(path)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UsageError(f"there is no kind of checkpoint named `{kind}`", help=did_you_mean(kind, KINDS) or None)
+    if path.is_dir():
+        path = _find(path, kinds)
+    elif not path.exists():
+        raise DownloadError(Diagnostic("there is no such file or folder", Place(str(path))))
+    if not path.is_file():
+        raise DownloadError(Diagnostic("this is neither a file nor a folder", Place(str(path))))
+    if path.name.endswith(INDEX):
+        return ShardedStore(path, lambda shard: _open_file(shard, kinds))
+    return _open_file(path, kinds)
+
+
+def _find(folder: Path, kinds: Sequence[str]) -> Path:
+    usual = [KINDS[kind].file + suffix for kind in kinds for suffix in ("", INDEX)]
+    for name in usual:
+        if (folder / name).is_file():
+            return folder / name
+    endings = tuple(ending for kind in kinds for ending in KINDS[kind].endings)
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DownloadError(Diagnostic(f"this folder cannot be read: {reason}", Place(str(folder)))) from None
+    found = [path for path in files if path.name.endswith(endings)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = listed(path.name for path in found)
+        help = "name one of them; the parts of one checkpoint need their `*.index.json` beside them"
+        raise problem(folder, f"several files here could be the weights: {names}", help)
+    others = {path.name: ELSEWHERE[path.suffix] for path in files if path.suffix in ELSEWHERE}
+    instead = f", only weights for other programs: {listed(f'{name} ({what})' for name, what in others.items())}"
+    raise DownloadError(Diagnostic(
+        f"there are no weights in this folder{instead if others else ''}", Place(str(folder)),
+        help=f"looked for {listed(usual)} and any one file ending in {', '.join(endings)}",
+    ))
+
+
+def _open_file(path: Path, kinds: Sequence[str]) -> Store:
+    kind = _kind(path, kinds)
+    if kind not in kinds:
+        raise problem(path, f"this is a {kind} file; what is wanted is {' or '.join(kinds)}")
+    return KINDS[kind].open(path)
+
+
+def _kind(path: Path, kinds: Sequence[str]) -> str:
+    """What a file is by its first bytes; by its ending if they are no help; the first of `kinds` if nothing is."""
+    with open_file(path) as file:
+        head = file.read(9)
+    if head[8:9] == b"{" and head[5:8] == bytes(3):  # eight bytes of length, below the format's limit, then JSON
+        return "safetensors"
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return "torch"
+    return next((kind for kind in KINDS if path.name.endswith(KINDS[kind].endings)), kinds[0])

@@ -1,0 +1,191 @@
+"""The closed table of what a pickle of `torch.save` may name, and our own inert stand-ins for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from .base import Refused, quoted, representable
+
+RESAVE = (
+    "use a safetensors release of these weights; or, if you trust where this file comes from,\n"
+    "load it with the program that made it and save `model.state_dict()` alone"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A name out of Python's modules. Only ever compared, never imported."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStorage:
+    key: str
+    dtype: torch.dtype
+    numel: int  # elements of `dtype`
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A strided view of a storage; offset and strides count elements of `dtype`."""
+
+    storage: StoredStorage
+    dtype: torch.dtype
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+# Storage types by the name torch.save gives them: the dtype of their elements.
+_STORAGES: dict[str, torch.dtype] = {
+    "torch.DoubleStorage": torch.float64, "torch.FloatStorage": torch.float32, "torch.HalfStorage": torch.float16,
+    "torch.BFloat16Storage": torch.bfloat16, "torch.LongStorage": torch.int64, "torch.IntStorage": torch.int32,
+    "torch.ShortStorage": torch.int16, "torch.CharStorage": torch.int8, "torch.ByteStorage": torch.uint8,
+    "torch.BoolStorage": torch.bool, "torch.ComplexFloatStorage": torch.complex64,
+    "torch.ComplexDoubleStorage": torch.complex128, "torch.storage.UntypedStorage": torch.uint8,
+}
+
+_OTHER_TENSORS = {
+    "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
+    "torch._utils._rebuild_sparse_csr_tensor": "a sparse tensor",
+    "torch._utils._rebuild_qtensor": "a quantized tensor",
+    "torch._utils._rebuild_nested_tensor": "a nested tensor",
+    "torch._utils._rebuild_meta_tensor_no_storage": "a tensor without values (meta device)",
+    "torch._utils._rebuild_wrapper_subclass": "a tensor subclass",
+    "torch._utils._rebuild_device_tensor_from_numpy": "a tensor of another device",
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": "a tensor of another device",
+    "torch._utils._rebuild_xla_tensor": "a tensor of another device",
+}
+_TYPES = {"torch.Tensor", "torch.nn.parameter.Parameter"}
+
+
+def look_up(name: str) -> Global | torch.dtype:
+    """What stands for a global; `Refused` if it is not in the table."""
+    if name in _STORAGES or name in _TYPES or name in _CALLS:
+        return Global(name)
+    if name in _OTHER_TENSORS or name.startswith(("torch.Q", "torch.q", "torch.per_", "torch.serialization._get_lay")):
+        kind = _OTHER_TENSORS.get(name, "a sparse or quantized tensor")
+        raise Refused(f"it holds {kind}, which is not supported here", "save plain (dense) tensors")
+    dtype = vars(torch).get(name.removeprefix("torch.")) if name.startswith("torch.") else None
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    raise Refused(f"its pickle wants to run code: it names {quoted(name)}. Nothing was executed", RESAVE)
+
+
+def call(function: object, arguments: object) -> object:
+    """The value of a call in the pickle, made by our stand-in."""
+    if not isinstance(function, Global) or function.name not in _CALLS:
+        raise TypeError("a call of what is no function")
+    if not isinstance(arguments, tuple) or len(arguments) > 10:
+        raise TypeError("a call without proper arguments")
+    return _CALLS[function.name](*arguments)
+
+
+def storage_of(
+    kind: object, storage: object, key: object, location: object, numel: object, view: object = None
+) -> StoredStorage:
+    """What a persistent id says; its fields as torch writes them."""
+    if kind not in ("storage", b"storage") or not isinstance(storage, Global) or storage.name not in _STORAGES:
+        raise TypeError("a reference to something that is no storage")
+    if view is not None:
+        raise Refused("it holds views of storages, as only the first releases of torch wrote them", RESAVE)
+    if not isinstance(key, str) or type(numel) is not int or numel < 0:
+        raise TypeError("a storage without name or size")
+    return StoredStorage(key, _STORAGES[storage.name], numel)
+
+
+def fill(target: dict, items: list) -> None:
+    """Set items as a pickle lists them: key, value, key, value…"""
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if not isinstance(key, str | int | float | bytes | None):  # hashing nested tuples can take forever
+            raise TypeError(f"a {type(key).__name__} as key")
+        target[key] = value
+
+
+# The three forms of a tensor differ in what stands between its strides and its metadata: nothing, (requires_grad,
+# hooks), or (requires_grad, hooks, dtype).
+def _tensor(storage: StoredStorage, offset: int, shape: tuple, stride: tuple, *rest: object) -> StoredTensor:
+    return _view(storage, storage.dtype, offset, shape, stride, *rest[2:])
+
+
+def _tensor_of_dtype(storage: StoredStorage, offset: int, shape: tuple, stride: tuple, *rest: object) -> StoredTensor:
+    _, _, dtype, *metadata = rest
+    return _view(storage, dtype, offset, shape, stride, *metadata)
+
+
+def _view(
+    storage: StoredStorage, dtype: torch.dtype, offset: int, shape: tuple, stride: tuple, metadata: object = None
+) -> StoredTensor:
+    """Checks that the view stays inside its storage and is no larger than it: an expanded view of one number is how
+    a tiny file asks for all the memory there is."""
+    if not isinstance(storage, StoredStorage) or not isinstance(dtype, torch.dtype):
+        raise TypeError("a tensor without storage or type")
+    if metadata:
+        raise Refused("it holds a lazily conjugated or negated tensor", "save `tensor.resolve_conj().resolve_neg()`")
+    if not len(shape) == len(stride) <= 64 or any(
+        type(number) is not int or not 0 <= number < 2**63 for number in (offset, *shape, *stride)
+    ):
+        raise TypeError("a tensor without a proper shape")
+    if not representable(shape):
+        raise Refused(f"a tensor claims an impossible shape: {list(shape)}")
+    numel = math.prod(shape)
+    last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    held = storage.numel * storage.dtype.itemsize // dtype.itemsize
+    if numel and last >= held:
+        raise Refused(f"a tensor of shape {list(shape)} reaches beyond its storage of {held} elements")
+    if numel > held:
+        raise Refused(
+            f"a tensor of shape {list(shape)} repeats the {held} elements of its storage (an expanded view)",
+            "save `tensor.contiguous()`",
+        )
+    return StoredTensor(storage, dtype, offset, tuple(shape), tuple(stride))
+
+
+def _parameter(tensor: object, *_: object) -> StoredTensor:
+    if not isinstance(tensor, StoredTensor):
+        raise TypeError("a parameter without tensor")
+    return tensor
+
+
+def _tensor_with_attributes(function: object, kind: object, arguments: object, state: object) -> object:
+    if not isinstance(function, Global) or not function.name.startswith("torch._utils."):
+        raise TypeError("a tensor made by something else")
+    return call(function, arguments)
+
+
+def _dict(items: object = None) -> object:
+    """An OrderedDict or Counter: empty, of a dict, or (Python 2) of a list of pairs, which is used up by it."""
+    if not isinstance(items, list):
+        return {} if items is None else items
+    result: dict = {}
+    fill(result, [part for key, value in items for part in (key, value)])
+    items.clear()
+    return result
+
+
+def _as_it_is(value: object, *_: object) -> object:
+    return value
+
+
+# The closed table: what REDUCE may name, and what stands for it here. Nothing here copies or walks its argument: a
+# pickle can name one large value a million times.
+_CALLS: dict[str, Callable[..., object]] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_of_dtype,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
+    "torch._tensor._rebuild_from_type_v2": _tensor_with_attributes,
+    "torch.Size": _as_it_is,
+    "torch.device": _as_it_is,
+    "collections.OrderedDict": _dict,
+    "collections.Counter": _dict,
+    "builtins.set": _as_it_is,
+    "__builtin__.set": _as_it_is,
+    "_codecs.encode": _as_it_is,  # how old protocols spell bytes
+}

@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""The command line: `modelwright build SPEC --weights W`, and what goes with it.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 ok, 1 the spec is invalid, 2 usage, 3 network or file,
+4 weights do not fit, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if __name__ == "__main__":  # run as a script: this checkout is the package, and its folder must not hide others
+    _root = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry or os.curdir).resolve() != _root]
+    import importlib.util
+
+    _spec = importlib.util.spec_from_file_location(
+        "modelwright", _root / "__init__.py", submodule_search_locations=[str(_root)]
+    )
+    sys.modules["modelwright"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["modelwright"])
+    __package__ = "modelwright"
+
+if TYPE_CHECKING:
+    from .assembler.spec import Spec
+
+INTERRUPTED = 130
+
+
+def build(args: argparse.Namespace) -> None:
+    """Assemble a model, pour weights in, say what became of each, and write it out if asked to."""
+    import modelwright as mw
+
+    model = mw.build(
+        args.spec, weights=args.weights, head=_heads(args), overrides=args.set, device=args.device, dtype=args.dtype,
+        allow_missing=args.allow_missing, allow_unexpected=args.allow_unexpected, verify=args.verify,
+        cache_dir=args.cache_dir, revision=args.revision, dry_run=args.dry_run,
+    )  # fmt: skip
+    files = [str(path) for path in model.save(args.output, args.format)] if args.output and not args.dry_run else []
+    parts = [*model.part_names, *(f"heads.{name}" for name in model.heads)]
+    if args.json:
+        _print_json({
+            "spec": model.spec.name, "parts": parts, "parameters": model.num_parameters(),
+            "config": model.config.to_dict(), "report": model.load_report.as_dict(), "written": files,
+        })  # fmt: skip
+        return
+    print(f"{model.spec.name}: {', '.join(parts)}; {model.num_parameters():,} parameters")
+    print(model.load_report)
+    if args.dry_run:
+        print("dry run: names and shapes fit, no tensor was read")
+    for file in files:
+        print(f"written  {file}")
+
+
+def validate(args: argparse.Namespace) -> int:
+    """Check specs without building them: keys, types, names, sizes. No torch is imported."""
+    from .assembler.validate import check_file
+
+    results = {file: check_file(file, args.set) for file in args.files}
+    if args.json:
+        _print_json({file: [diagnostic.as_dict() for diagnostic in found] for file, found in results.items()})
+    else:
+        problems = [diagnostic.render(_color(sys.stderr)) for found in results.values() for diagnostic in found]
+        if problems:
+            print("\n\n".join(problems), file=sys.stderr)
+        for file, found in results.items():
+            print(f"{file}: " + (f"{len(found)} problem{'s' * (len(found) > 1)}" if found else "ok"))
+    return 1 if any(results.values()) else 0
+
+
+def list_(args: argparse.Namespace) -> None:
+    """List the specs and the pretrained names that come with modelwright."""
+    from .assembler.spec import catalogue
+
+    entries = catalogue()
+    if args.json:
+        _print_json(entries)
+        return
+    for entry in entries:
+        print(f"{entry['spec']}  {entry['title']}" + (f"  ({entry['paper']})" if entry["paper"] else ""))
+        print(f"  heads       {', '.join(entry['heads'])}")
+        width = max((len(name) for name in entry["pretrained"]), default=0)
+        for index, (name, where) in enumerate(entry["pretrained"].items()):
+            print(f"  {'pretrained' if index == 0 else '':<10}  {name:<{width}}  {where}")
+
+
+def describe(args: argparse.Namespace) -> None:
+    """Show a model's tree with shapes, its parameters, memory and operations. Nothing is allocated."""
+    from .assembler.assemble import assemble
+    from .assembler.describe import describe as describe_model
+    from .assembler.spec import load_spec
+
+    spec = load_spec(args.spec, args.set)
+    model = assemble(spec, spec.checked(), _heads(args)).model
+    description = describe_model(model, batch=args.batch, length=args.length)
+    _print_json(description.as_dict()) if args.json else print(description)
+
+
+def render(args: argparse.Namespace) -> None:
+    """Print the merged spec, each line with the file and line it came from."""
+    from .assembler.render import render as render_spec
+
+    spec = _spec(args.spec, args.set)
+    if args.json:
+        _print_json(spec.composition.tree)
+    else:
+        print(render_spec(spec.composition, _color(sys.stdout)), end="")
+
+
+def diff(args: argparse.Namespace) -> None:
+    """Show what distinguishes two specs."""
+    from .assembler.render import diff as diff_specs
+    from .assembler.render import render_changes
+
+    changes = diff_specs(_spec(args.a).composition, _spec(args.b, args.set).composition)
+    if args.json:
+        _print_json([change.as_dict() for change in changes])
+    else:
+        print(render_changes(changes, _color(sys.stdout)) if changes else "no difference")
+
+
+def schema(args: argparse.Namespace) -> None:
+    """Print the JSON schema of the spec language, generated from the blocks, plugins included."""
+    from .assembler.schema import build_schema
+
+    _print_json(build_schema())
+
+
+def _spec(name: str, overrides: list[str] | None = None) -> Spec:
+    from .assembler.spec import load_spec
+
+    return load_spec(name, overrides)
+
+
+def _heads(args: argparse.Namespace) -> str | list[str] | None:
+    return args.head[0] if args.head and len(args.head) == 1 else args.head
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def _color(stream: Any) -> bool:
+    return stream.isatty() and "NO_COLOR" not in os.environ
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(
+        prog="modelwright", description="Transformer models from YAML, with the authors' original weights.",
+        epilog="exit codes: 0 ok, 1 invalid spec, 2 usage, 3 network or file, 4 weights do not fit, 130 interrupted",
+    )  # fmt: skip
+    commands = main.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, *shared: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        text = run.__doc__
+        sub = commands.add_parser(name, help=text.partition("\n")[0], description=text, parents=[*shared, common])
+        sub.set_defaults(run=run)
+        return sub
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print results for machines")
+    common.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="import own blocks")
+    common.add_argument("--traceback", action="store_true", help="show where in the code an error was raised")
+    overrides = argparse.ArgumentParser(add_help=False)
+    overrides.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                           help="change an hparam (num_hidden_layers=6) or a value by its path in the spec")  # fmt: skip
+    heads = argparse.ArgumentParser(add_help=False)
+    heads.add_argument("--head", action="append", metavar="NAME", help="head to build; again for several")
+
+    sub = command("build", build, overrides, heads)
+    sub.add_argument("spec", metavar="SPEC", nargs="?", help="name or file; found from the weights if absent")
+    sub.add_argument("--weights", metavar="W", help="pretrained name, hub id, local folder or file, or URL")
+    sub.add_argument("--device", help="where the parameters go")
+    sub.add_argument("--dtype", help="what they become: float32, bfloat16, float16; the checkpoint's own if absent")
+    sub.add_argument("--output", metavar="DIR", type=Path, help="write the model there")
+    sub.add_argument("--format", default="huggingface", help="format of what is written (%(default)s)")
+    sub.add_argument("--dry-run", action="store_true", help="check names and shapes, read no tensor, write nothing")
+    sub.add_argument("--no-verify", dest="verify", action="store_false", help="do not read every value to find NaN")
+    sub.add_argument("--allow-missing", action="store_true", help="what the checkpoint lacks starts untrained")
+    sub.add_argument("--allow-unexpected", action="store_true", help="what the spec does not know is left out")
+    sub.add_argument("--revision", help="branch, tag or commit on the hub")
+    sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
+
+    sub = command("validate", validate, overrides)
+    sub.add_argument("files", metavar="FILE", nargs="+", help="spec files or names")
+    command("list", list_)
+    sub = command("describe", describe, overrides, heads)
+    sub.add_argument("spec", metavar="SPEC")
+    sub.add_argument("--batch", type=int, default=1, help="rows, to count operations for (%(default)s)")
+    sub.add_argument("--length", type=int, default=128, help="tokens a row (%(default)s)")
+    sub = command("render", render, overrides)
+    sub.add_argument("spec", metavar="SPEC")
+    sub = command("diff", diff, overrides)
+    sub.add_argument("a", metavar="SPEC")
+    sub.add_argument("b", metavar="OTHER", help="`--set` changes this one")
+    command("schema", schema)
+    return main
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    args = parser().parse_args(argv)
+    from .errors import ModelwrightError, UsageError
+
+    try:
+        for module in args.plugin:
+            try:
+                importlib.import_module(module)
+            except ImportError as error:
+                raise UsageError(f"the plugin `{module}` cannot be imported: {error}") from None
+        code = args.run(args) or 0
+        sys.stdout.flush()
+        return code
+    except ModelwrightError as error:
+        if args.traceback:
+            raise
+        if args.json:
+            problems = [diagnostic.as_dict() for diagnostic in error.diagnostics]
+            _print_json({"errors": problems, "exit_code": error.exit_code})
+        print(error.render(_color(sys.stderr)), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        if args.traceback:
+            raise
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

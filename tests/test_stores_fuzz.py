@@ -1,0 +1,188 @@
+"""Mutated checkpoint files: a store with well-formed tensors, or one of our errors; never another exception, a crash or
+a gigabyte of memory. Each fuzz runs in a child process with a limited address space, so that a crash is seen as one.
+
+`MODELWRIGHT_FUZZ_EXAMPLES=20000` looks longer, at new examples each time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LONGER = os.environ.get("MODELWRIGHT_FUZZ_EXAMPLES")
+MEMORY = 2**30  # bytes that a child may take beyond what it has after its first file
+NUMBERS = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 10**12, 2**63 - 1, 2**64 - 1]
+
+CONTENT = {
+    "a.weight": torch.arange(12.0).reshape(3, 4), "a.t": torch.arange(12.0).reshape(3, 4).t(), "n": torch.arange(3),
+    "h": torch.ones(5, dtype=torch.bfloat16), "e": torch.empty(0, 2), "u": torch.ones(2, dtype=torch.uint16),
+}
+
+
+def saved(**options: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"model": CONTENT, "step": 3}, buffer, **options)
+    return buffer.getvalue()
+
+
+def safetensors_file(*starts: str) -> bytes:
+    return safetensors.torch.save({name: CONTENT[name].contiguous() for name in CONTENT if name.startswith(starts)})
+
+
+# Targets: the file's name, what is mutated (valid as it stands), and how the file is made of it.
+Target = tuple[str, bytes, Callable[[bytes], bytes]]
+
+
+def target_safetensors() -> Target:
+    return "m.safetensors", safetensors_file(""), bytes
+
+
+def target_header() -> tuple[str, bytes, Callable[[bytes], bytes]]:
+    whole = safetensors_file("")
+    (length,) = struct.unpack("<Q", whole[:8])
+    text, data = whole[8 : 8 + length], whole[8 + length :]
+    return "m.safetensors", text, lambda text: struct.pack("<Q", len(text)) + text + data
+
+
+def target_index() -> tuple[str, bytes, Callable[[bytes], bytes]]:
+    places = {name: f"{1 + name.startswith('a')}.safetensors" for name in CONTENT}
+    return "model.safetensors.index.json", json.dumps({"metadata": {"n": 1}, "weight_map": places}).encode(), bytes
+
+
+def target_zip() -> tuple[str, bytes, Callable[[bytes], bytes]]:
+    return "m.bin", saved(), bytes
+
+
+def target_zip_pickle() -> tuple[str, bytes, Callable[[bytes], bytes]]:
+    with zipfile.ZipFile(io.BytesIO(saved())) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in records if name.endswith("/data.pkl"))
+
+    def build(data: bytes) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for record, content in (records | {name: data}).items():
+                archive.writestr(record, content)
+        return buffer.getvalue()
+
+    return "m.bin", records[name], build
+
+
+def target_legacy() -> tuple[str, bytes, Callable[[bytes], bytes]]:
+    return "m.bin", saved(_use_new_zipfile_serialization=False), bytes
+
+
+def target_program() -> Target:
+    """Not mutated, but put together from whole instructions, which get further than damaged bytes do."""
+    head = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}))
+    tail = pickle.dumps(["k"], 2) + struct.pack("<Q", 4) + bytes(16)
+    valid = b"}X\1\0\0\0a" + REBUILD + b"(" + STORAGE + b"K\0K\2K\2\x86K\2K\1\x86\x89}tRs"
+    return "m.bin", valid, lambda program: head + b"\x80\2" + program + b"." + tail
+
+
+TARGETS = {name.removeprefix("target_"): value for name, value in dict(globals()).items() if name.startswith("target_")}
+STORAGE = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0kX\3\0\0\0cpuK\4NtQ"  # four floats
+REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
+INSTRUCTIONS = [
+    *(bytes([code]) for code in b"(.0N\x88\x89)t\x85\x86\x87]ael}usdbRQ\x81\x94\x90\x8f\x93o2"),
+    b"K\0", b"K\4", b"J\xff\xff\xff\xff", b"\x8a\x08" + b"\xff" * 7 + b"\x7f", b"G" + bytes(8), b"X\1\0\0\0a",
+    b"q\0", b"h\0", b"q\1", b"h\1", b"\x95" + b"\xff" * 8, STORAGE, REBUILD, REBUILD + b"(" + STORAGE,
+    b"ctorch._tensor\n_rebuild_from_type_v2\n", b"ctorch._utils\n_rebuild_tensor_v3\n", b"ctorch\nfloat32\n",
+    b"ctorch._utils\n_rebuild_parameter\n", b"ccollections\nOrderedDict\n", b"cbuiltins\nset\n",
+    b"K\0K\2K\2\x86K\2K\1\x86\x89}tR", b"K\0(K\4tK\1\x85\x89}tR", b"}(X\1\0\0\0a" + REBUILD + b"(" + STORAGE,
+]
+
+
+def programs() -> st.SearchStrategy[bytes]:
+    return st.lists(st.sampled_from(INSTRUCTIONS) | st.binary(max_size=3), max_size=25).map(b"".join)
+
+
+@st.composite
+def mutations(draw: st.DrawFn, valid: bytes) -> bytes:
+    data = bytearray(valid)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(len(data) - 1, 0)))
+        match draw(st.sampled_from(["flip", "set", "cut", "delete", "insert", "copy", "number", "digits"])):
+            case "flip" if data:
+                data[at] ^= 1 << draw(st.integers(0, 7))
+            case "set":
+                some = draw(st.binary(max_size=16))
+                data[at : at + len(some)] = some
+            case "cut":
+                del data[at:]
+            case "delete":
+                del data[at : at + draw(st.integers(1, 64))]
+            case "insert":
+                data[at:at] = draw(st.binary(max_size=16))
+            case "copy":
+                data[at:at] = data[: draw(st.integers(1, 256))]
+            case "number":
+                data[at : at + 8] = struct.pack("<Q", draw(st.sampled_from(NUMBERS)))
+            case "digits":
+                data[at : at + 1] = str(draw(st.sampled_from(NUMBERS))).encode()
+    return bytes(data)
+
+
+def fuzz(target: str, folder: Path) -> None:
+    """In the child: valid first, then mutated."""
+    import resource
+
+    from modelwright.assembler.stores import open_store, verify
+    from modelwright.errors import DownloadError, WeightsError
+
+    name, valid, build = TARGETS[target]()
+    path = folder / name
+    (folder / "1.safetensors").write_bytes(safetensors_file("n", "h", "e", "u"))
+    (folder / "2.safetensors").write_bytes(safetensors_file("a"))
+
+    def check(data: bytes) -> None:
+        path.write_bytes(build(data))
+        try:
+            with open_store(path) as store:
+                size = sum(file.stat().st_size for file in store.paths)
+                for key, info in store.tensors.items():
+                    tensor = store.read(key)
+                    assert type(tensor) is torch.Tensor and tensor.layout is torch.strided
+                    assert tuple(tensor.shape) == info.shape and tensor.dtype == info.dtype
+                    assert tensor.numel() * tensor.element_size() <= size
+                    tensor.clone()  # touches every byte
+                verify(store)
+        except (WeightsError, DownloadError) as error:
+            assert data != valid and str(error).strip()
+
+    check(valid)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    examples = programs() if target == "program" else mutations(valid)
+    options = {"max_examples": int(LONGER or 250), "derandomize": LONGER is None, "database": None, "deadline": None}
+    settings(**options)(given(examples)(check))()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+@pytest.mark.parametrize("target", TARGETS)
+def test_mutated_files(target: str) -> None:
+    done = subprocess.run([sys.executable, "-P", __file__, target], capture_output=True, text=True, timeout=3000)
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+
+
+if __name__ == "__main__":
+    conftest = importlib.util.spec_from_file_location("conftest", Path(__file__).with_name("conftest.py"))
+    conftest.loader.exec_module(importlib.util.module_from_spec(conftest))  # finds modelwright
+    with tempfile.TemporaryDirectory() as place:
+        fuzz(sys.argv[1], Path(place))
