@@ -22,6 +22,8 @@ lint: $(VENV)/.with-dev,demo
 schema: $(VENV)/.with-demo
 	$(PY) cli.py schema > specs/schema.json.new
 	mv specs/schema.json.new specs/schema.json
+	$(PY) cli.py schema --reference > docs/blocks.md.new
+	mv docs/blocks.md.new docs/blocks.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -33,7 +33,11 @@ _HOME = {
 }
 _MODULES = ("blocks", "assembler", "tokenizers", "errors")
 
-__all__ = ["__version__", *_HOME, *_MODULES]
+__all__ = [
+    "DownloadError", "Model", "ModelOutput", "ModelwrightError", "Spec", "SpecError", "TokenizerError", "UsageError",
+    "WeightsError", "__version__", "assembler", "blocks", "build", "errors", "list_specs", "load_spec", "load_tokenizer",
+    "tokenizers",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from . import assembler, blocks, errors, tokenizers

@@ -76,7 +76,7 @@ def validate(args: argparse.Namespace) -> int:
 
 def list_(args: argparse.Namespace) -> None:
     """List the specs and the pretrained names that come with modelwright."""
-    from .assembler.spec import catalogue
+    from .assembler.catalogue import catalogue
 
     entries = catalogue()
     if args.json:
@@ -116,20 +116,20 @@ def render(args: argparse.Namespace) -> None:
 def diff(args: argparse.Namespace) -> None:
     """Show what distinguishes two specs."""
     from .assembler.render import diff as diff_specs
-    from .assembler.render import render_changes
+    from .assembler.render import render_diff
 
     changes = diff_specs(_spec(args.a).composition, _spec(args.b, args.set).composition)
     if args.json:
         _print_json([change.as_dict() for change in changes])
     else:
-        print(render_changes(changes, _color(sys.stdout)) if changes else "no difference")
+        print(render_diff(changes, _color(sys.stdout)) if changes else "no difference")
 
 
 def schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of the spec language, generated from the blocks, plugins included."""
-    from .assembler.schema import build_schema
+    from .assembler.schema import block_reference, build_schema
 
-    _print_json(build_schema())
+    print(block_reference(), end="") if args.reference else _print_json(build_schema())
 
 
 def _spec(name: str, overrides: list[str] | None = None) -> Spec:
@@ -169,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--traceback", action="store_true", help="show where in the code an error was raised")
     overrides = argparse.ArgumentParser(add_help=False)
     overrides.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                           help="change an hparam (num_hidden_layers=6) or a value by its path in the spec")  # fmt: skip
+                           help="change an hparam (num_hidden_layers=6) or a value by its path")  # fmt: skip
     heads = argparse.ArgumentParser(add_help=False)
     heads.add_argument("--head", action="append", metavar="NAME", help="head to build; again for several")
 
@@ -199,7 +199,8 @@ def parser() -> argparse.ArgumentParser:
     sub = command("diff", diff, overrides)
     sub.add_argument("a", metavar="SPEC")
     sub.add_argument("b", metavar="OTHER", help="`--set` changes this one")
-    command("schema", schema)
+    sub = command("schema", schema)
+    sub.add_argument("--reference", action="store_true", help="print the reference of all blocks in Markdown instead")
     return main
 
 

@@ -146,3 +146,13 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     if close:
         return "did you mean " + " or ".join(f"`{name}`" for name in close[:2]) + "?"
     return "known: " + ", ".join(f"`{name}`" for name in choices) if 0 < len(choices) <= 12 else ""
+
+
+def nearest_divisors(number: int, divisor: int) -> str | None:
+    """The way out of an uneven split: the two divisors of `number` nearest to `divisor`, in words."""
+    found: list[int] = []
+    for distance in range(min(max(abs(number), divisor), 1 << 16)):
+        found += [d for d in {divisor - distance, divisor + distance} if 0 < d <= abs(number) and number % d == 0]
+        if len(found) >= 2:
+            break
+    return f"nearest divisors of {number}: {', '.join(map(str, sorted(found[:2])))}" if found else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ..errors import SpecError, did_you_mean
 from .construct import Constructor, wanted
 from .mapping import Source, compile_rules, expand_rules
 from .model import HeadRun, Model
+from .resolve import Hparams
 from .spec import Spec
 from .ties import Tie, apply_ties, find_ties
 
@@ -49,7 +51,7 @@ def assemble(spec: Spec, hparams: Mapping[str, Any], head: HeadChoice) -> Skelet
     head_nodes = {run.name: heads[run.name] for run in runs}
     part_nodes = _needed(sections["model"], head_nodes, spec)
 
-    constructor = Constructor(spec.locate)
+    constructor = Constructor(partial(spec.locate, hparams=hparams if isinstance(hparams, Hparams) else None))
     with torch.device("meta"):
         model = Model(
             parts={name: constructor.build(node, ("model", name)) for name, node in part_nodes.items()},

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..errors import nearest_divisors
 from .documents import shown
 
 MAX_LENGTH = 500  # characters of an expression
@@ -103,7 +104,7 @@ def _arithmetic(op: type[ast.operator], left: Any, right: Any) -> int | float:
         raise CalcError(f"{left} {sign} {right}: division by zero")
     if op is ast.Div and whole:
         if left % right:
-            raise CalcError(f"{left} cannot be split evenly by {right}", _nearest_divisors(left, right))
+            raise CalcError(f"{left} cannot be split evenly by {right}", nearest_divisors(left, right))
         apply = operator.floordiv
     if op is ast.Pow and whole and abs(left) > 1 and right * abs(left).bit_length() > 2 * MAX_BITS:
         raise CalcError(f"{left} ** {right} is too large")
@@ -155,13 +156,3 @@ def _truth(value: Any) -> bool:
 
 def _repr(value: Any) -> str:
     return shown(repr(value) if isinstance(value, str) else value)
-
-
-def _nearest_divisors(number: int, divisor: int) -> str | None:
-    """The two divisors of `number` nearest to `divisor`, in words."""
-    found: list[int] = []
-    for distance in range(1, 10_000):
-        found += [d for d in (divisor - distance, divisor + distance) if 0 < d <= abs(number) and number % d == 0]
-        if len(found) >= 2:
-            return f"nearest divisors of {number}: {', '.join(map(str, sorted(found[:2])))}"
-    return None

@@ -97,6 +97,7 @@ def write_config(
                 for name in unsaid
             )
         )  # fmt: skip
+    config |= rules.get("write") or {}
     config |= _labels(hparams)
     return config
 

@@ -33,8 +33,10 @@ class Constructor:
             if name not in node:
                 continue
             value, here = node[name], (*path, name)
-            if value is None or parameter.slot is None:
+            if parameter.slot is None:
                 arguments[name] = value
+            elif parameter.slot != "named" and not wanted(value):
+                arguments[name] = None
             elif parameter.slot == "one":
                 arguments[name] = self.build(value, here)
             elif parameter.slot == "factory":

@@ -111,6 +111,6 @@ def _flops(model: Model, batch: int, length: int) -> int | None:
     if "input_ids" not in model.inputs or model.device.type != "meta":
         return None
     shape = (batch, 1, length) if model.wants_choices else (batch, length)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter:
         model(torch.zeros(shape, dtype=torch.long, device="meta"))
     return counter.get_total_flops()

@@ -246,7 +246,8 @@ class _Composer:
             line, column = mark.line, mark.column
             what = " ".join(filter(None, (getattr(error, "context", None), error.problem)))
         text = self.lines[line] if line < len(self.lines) else ""
-        return Diagnostic(f"not YAML: {what}", Place(self.source, line + 1, column + 1, 1, _snippet(text)))
+        help = "within [ ] and { }, and before `: `, quote what holds `${…}`" if "${" in text else None
+        return Diagnostic(f"not YAML: {what}", Place(self.source, line + 1, column + 1, 1, _snippet(text)), help=help)
 
 
 def _snippet(line: str) -> str:

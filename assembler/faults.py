@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import did_you_mean, nearest
+from ..errors import did_you_mean, nearest, nearest_divisors
 from .compose import nodes
 from .documents import Path, shown
 
@@ -182,13 +182,6 @@ def _uneven(error: ValidationError, _: Schema) -> Iterator[Fault]:
             values = tuple((*path, rule[key]) for key in ("number", "divisor") if rule[key] in node)
             message = f"{number} cannot be split into {divisor} {rule['unit']}"
             yield Fault(values[-1] if values else path, message, help=nearest_divisors(number, divisor), chain=values)
-
-
-def nearest_divisors(number: int, divisor: int) -> str:
-    """The way out of an uneven split."""
-    divisors = [d for d in range(1, min(number, 1 << 20) + 1) if number % d == 0]
-    near = sorted(divisors, key=lambda d: abs(d - divisor))[:2]
-    return f"nearest divisors of {number}: {', '.join(map(str, sorted(near)))}"
 
 
 def _bad_name(error: ValidationError, schema: Schema) -> Iterator[Fault]:

@@ -54,8 +54,6 @@ class ConfigKey(_Section):
     key: str | None = None
     values: dict[str, Any] | None = None
     """Their value -> ours, where they are spelt differently. Others are refused."""
-    when_null: Any = None
-    """What it means that the key is there and null."""
     length_of: str | None = None
     """The hparam is the number of items under this key."""
 

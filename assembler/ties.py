@@ -23,7 +23,7 @@ class Tie:
 def find_ties(
     model: nn.Module, owner: str, table: Mapping[str, Any], place: Place | None
 ) -> Iterator[Tie]:
-    """The ties one node states. Left sides are relative to `owner`, the node's name; alternatives: the first that holds.
+    """The ties one node states. Left sides are relative to `owner`, the node's name; of alternatives the first holds.
 
     `where` is a list of booleans, one for each index. SpecError if a target does not exist.
     """

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Diagnostic, ModelwrightError, Note, SpecError
+from ..errors import Diagnostic, Note, SpecError
 from .compose import Composition, Overrides, compose
 from .documents import Path, shown
 from .faults import Fault, Schema, dotted, faults
@@ -43,10 +43,13 @@ def current_schema() -> Schema:
 
 
 def check_file(path: str | os.PathLike[str], overrides: Overrides | None = None) -> list[Diagnostic]:
-    """What is wrong with a spec file (or a spec of that name) under these overrides; empty if nothing is."""
+    """What is wrong with a spec file (or a spec of that name) under these overrides; empty if nothing is.
+
+    UsageError if an override is not NAME=VALUE.
+    """
     try:
         return check(compose(path, overrides))
-    except ModelwrightError as error:
+    except SpecError as error:
         return list(error.diagnostics)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .base import Context, Embedding, Head
 from .embeddings import Lookup
+from .leaf import begin
 from .linear import Linear, linear
 from .registry import Block, BlockError, register
 
@@ -20,7 +21,9 @@ def cluster_bounds(vocab_size: int, cutoffs: Sequence[int]) -> list[tuple[int, i
     ends = [0, *cutoffs, vocab_size]
     if sorted(set(ends)) != ends:
         raise BlockError(
-            f"cutoffs {list(cutoffs)} do not rise between 0 and the vocabulary's {vocab_size}", "cutoffs", "vocab_size"
+            f"cutoffs {list(cutoffs)} do not rise between 0 and the vocabulary's {vocab_size}",
+            "cutoffs",
+            "vocab_size",
         )
     return list(pairwise(ends))
 
@@ -31,7 +34,8 @@ def cluster_tables(vocab_size: int, width: int, cutoffs: Sequence[int], divisor:
     if divisor == 1:
         return [(vocab_size, width)]
     if width < divisor ** (len(bounds) - 1):
-        raise BlockError(f"vectors of {width} cannot be divided by {divisor} {len(bounds) - 1} times", "width", "divisor")
+        times = len(bounds) - 1
+        raise BlockError(f"vectors of {width} cannot be divided by {divisor} {times} times", "width", "divisor")
     return [(end - start, width // divisor**i) for i, (start, end) in enumerate(bounds)]
 
 
@@ -43,7 +47,7 @@ class Projection(Block, nn.Module):
     def __init__(self, hidden_size: int, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(hidden_size, width))
-        self.reset_parameters()
+        begin(self)
 
     def reset_parameters(self, std: float = 0.02) -> None:
         """Normal of standard deviation `std`."""
@@ -98,7 +102,7 @@ class AdaptiveSoftmaxHead(Head):
     Paper: Grave et al. 2017, arXiv:1609.04309. *Shape:* [B, L, D] -> logits [B, L, vocab_size].
 
     `logits` are log probabilities, None with labels: then only each label's own cluster is computed, and `losses`
-    [B, L - 1] holds the negative log probabilities of the shifted labels (0 where the label is -100), `loss` their mean.
+    [B, L - 1] holds the negative log probabilities of the shifted labels, 0 where one is -100; `loss` is their mean.
 
     Args:
         hidden_size: D, width of the input.
@@ -120,7 +124,7 @@ class AdaptiveSoftmaxHead(Head):
         self.projections = nn.ModuleList(Projection(hidden_size, columns) for columns in widths if projected)
         self.cluster_weight = nn.Parameter(torch.empty(len(cutoffs), width)) if cutoffs else None
         self.cluster_bias = nn.Parameter(torch.empty(len(cutoffs))) if cutoffs else None
-        self.reset_parameters()
+        begin(self)
 
     def reset_parameters(self, std: float = 0.02) -> None:
         """Normal cluster vectors of standard deviation `std`, zero biases."""
@@ -159,7 +163,7 @@ class AdaptiveSoftmaxHead(Head):
         return -total * (targets != -100)
 
     def _scores(self, hidden: Tensor, cluster: int) -> Tensor:
-        """[..., D] -> [..., words of the cluster]; the first cluster's words are followed by one entry per other cluster."""
+        """[..., D] -> [..., words of the cluster]; behind the first cluster's, an entry for each other cluster."""
         if len(self.tables) == 1:
             start, end = self.bounds[cluster]
             weight, bias = self.tables[0].weight[start:end], self.tables[0].bias[start:end]

@@ -71,7 +71,7 @@ class Norm(Block, nn.Module):
 
 
 class Embedding(Block, nn.Module):
-    """Makes vectors of one kind of ids in the context. *Shape:* -> [B, L, D], or None when its ids are optional and absent."""
+    """Makes vectors of one kind of ids. *Shape:* -> [B, L, D], or None when its ids are optional and absent."""
 
     def forward(self, context: Context) -> Tensor | None: ...
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base import Context, Embedding, Norm, Part, positions
+from .leaf import begin
 from .registry import BlockError, register
 
 
@@ -23,7 +24,7 @@ class Lookup(Embedding):
             raise BlockError(f"padding id {padding_id} is outside the table of {size} rows", "padding_id", "size")
         self.padding_id = padding_id
         self.weight = nn.Parameter(torch.empty(size, width))
-        self.reset_parameters()
+        begin(self)
 
     def reset_parameters(self, std: float = 0.02) -> None:
         """Normal rows of standard deviation `std`; the padding row is zero."""

@@ -20,7 +20,7 @@ class Layer(Block, nn.Module):
     Args:
         sublayers: the operations, in order.
         norm: made once for each operation.
-        residual: `post`, norm(x + f(x)), as in Vaswani et al. 2017; or `pre`, x + f(norm(x)), as in Radford et al. 2019.
+        residual: `post`, norm(x + f(x)), Vaswani et al. 2017; or `pre`, x + f(norm(x)), Radford et al. 2019.
         dropout: probability of dropping a value of f(x) in training.
     """
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .leaf import begin
 from .registry import Block
 
 
@@ -34,7 +35,7 @@ class Linear(Block, nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.init_scale = init_scale
-        self.reset_parameters()
+        begin(self)
 
     def reset_parameters(self, std: float = 0.02) -> None:
         """Normal weights of standard deviation `std` times `init_scale`, zero bias."""

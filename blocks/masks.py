@@ -10,7 +10,7 @@ from .registry import BlockError
 
 
 def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where visible, the lowest finite number elsewhere: a row that sees nothing averages over all, and no kernel makes NaN."""
+    """0 where visible, the lowest finite number elsewhere: a row that sees nothing averages over all, without NaN."""
     mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
     return mask.masked_fill_(~visible, torch.finfo(dtype).min)
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base import Norm
+from .leaf import begin
 from .registry import register
 
 
@@ -27,7 +28,7 @@ class LayerNorm(Norm):
         self.eps = eps
         self.weight = nn.Parameter(torch.empty(width))
         self.bias = nn.Parameter(torch.empty(width)) if bias else None
-        self.reset_parameters()
+        begin(self)
 
     def reset_parameters(self, std: float = 0.02) -> None:
         """Weight one, bias zero; `std` has no part in it."""
@@ -55,7 +56,7 @@ class RMSNorm(Norm):
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.empty(width))
-        self.reset_parameters()
+        begin(self)
 
     def reset_parameters(self, std: float = 0.02) -> None:
         """Weight one; `std` has no part in it."""

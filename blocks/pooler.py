@@ -14,7 +14,8 @@ from .registry import register
 
 @register("first_token_pooler")
 class FirstTokenPooler(Part):
-    """The first position, projected and activated. Paper: Devlin et al. 2018, arXiv:1810.04805. *Shape:* [B, L, D] -> [B, D].
+    """The first position, projected and activated. Paper: Devlin et al. 2018, arXiv:1810.04805.
+    *Shape:* [B, L, D] -> [B, D].
 
     Args:
         hidden_size: D, width of the input and the output.

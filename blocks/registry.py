@@ -14,11 +14,12 @@ import inspect
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from torch import nn
 
-from ..errors import UsageError
+from ..errors import UsageError, nearest_divisors
 
 T = TypeVar("T", bound=nn.Module)
 B = TypeVar("B", bound=type)
@@ -74,24 +75,18 @@ class Divides:
         number, divisor = arguments[self.number], arguments[self.divisor]
         if divisor < 1 or number % divisor:
             raise BlockError(
-                self.message(number, divisor), self.number, self.divisor, help=self.advice(number, divisor)
+                self.message(number, divisor), self.number, self.divisor, help=nearest_divisors(number, divisor)
             )
 
     def message(self, number: int, divisor: int) -> str:
         return f"{number} cannot be split into {divisor} {self.unit}"
-
-    @staticmethod
-    def advice(number: int, divisor: int) -> str:
-        divisors = [d for d in range(1, number + 1) if number % d == 0]
-        near = sorted(divisors, key=lambda d: abs(d - divisor))[:2]
-        return f"nearest divisors of {number}: {', '.join(map(str, sorted(near)))}"
 
 
 class Block:
     """What every block class states beside its constructor. A mixin, so that it can stand before any nn.Module."""
 
     block: ClassVar[str]  # the registered name
-    leaf: ClassVar[str]  # for modules that hold parameters themselves: under which name weight mappings know their layout
+    leaf: ClassVar[str]  # of modules that hold parameters: the name by which weight mappings know their layout
     reads: ClassVar[frozenset[str]] = frozenset()  # names of Context fields or of other parts' outputs
     provides: ClassVar[frozenset[str]] = frozenset()  # names of outputs
     constraints: ClassVar[tuple[Divides, ...]] = ()
@@ -123,6 +118,7 @@ def blocks(category: type | None = None) -> Iterator[tuple[str, type[nn.Module]]
     return ((n, c) for n, c in sorted(_BLOCKS.items()) if category is None or issubclass(c, category))
 
 
+@cache
 def parameters(cls: type[nn.Module]) -> dict[str, Parameter]:
     """The constructor's arguments, in order."""
     hints = get_type_hints(cls.__init__)

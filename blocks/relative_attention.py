@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from .attention import MultiHead
 from .base import Context
 from .kernel import attend, join_heads, split_heads
+from .leaf import begin
 from .linear import Linear
 from .masks import self_attention_mask
 from .positions import sinusoids
@@ -64,7 +65,7 @@ class RelativeAttention(MultiHead):
         self.position = Linear(hidden_size, self.num_heads * self.head_size, bias=False)
         self.content_bias = nn.Parameter(torch.empty(num_heads, self.head_size))
         self.position_bias = nn.Parameter(torch.empty(num_heads, self.head_size))
-        self.reset_parameters()
+        begin(self)
 
     def reset_parameters(self, std: float = 0.02) -> None:
         """Normal biases of standard deviation `std`."""

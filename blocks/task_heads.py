@@ -16,7 +16,8 @@ ProblemType = Literal["regression", "single_label_classification", "multi_label_
 
 
 def classification_loss(logits: Tensor, labels: Tensor, problem_type: ProblemType | None) -> Tensor:
-    """Mean loss of logits [B, C]. Without a type: one column is a regression, integer labels single-label, others multi-label.
+    """Mean loss of logits [B, C]. Without a type: one column is a regression, integer labels are classes, others
+    several labels at once.
 
     Labels: [B] numbers or [B, C] (regression), [B] classes (single label), [B, C] of 0 and 1 (multi-label).
     """
@@ -70,7 +71,8 @@ class SequenceClassificationHead(Head):
 
 @register("last_token_classification_head")
 class LastTokenClassificationHead(SequenceClassificationHead):
-    """Scores of a whole text's classes, from its last token that is not padding. *Shape:* [B, L, D] -> logits [B, num_labels].
+    """Scores of a whole text's classes, from its last token that is not padding.
+    *Shape:* [B, L, D] -> logits [B, num_labels].
 
     Padding is found by `padding_id`, else by the attention mask [B, L]; without either the last position is taken.
 
@@ -102,7 +104,8 @@ class LastTokenClassificationHead(SequenceClassificationHead):
         self.padding_id = padding_id
 
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
-        return super().forward(hidden[torch.arange(len(hidden), device=hidden.device), self._last(hidden, context)], context, labels)
+        rows = torch.arange(len(hidden), device=hidden.device)
+        return super().forward(hidden[rows, self._last(hidden, context)], context, labels)
 
     def _last(self, hidden: Tensor, context: Context) -> Tensor | int:
         """[B] indices of the rightmost real token, whichever side the padding is on."""
@@ -124,7 +127,7 @@ class LastTokenClassificationHead(SequenceClassificationHead):
 
 @register("token_classification_head")
 class TokenClassificationHead(Head):
-    """Scores of each token's classes. *Shape:* [B, L, D] -> logits [B, L, num_labels]; labels [B, L], -100: not counted.
+    """Scores of each token's classes. *Shape:* [B, L, D] -> logits [B, L, num_labels]; labels [B, L], -100: ignored.
 
     Args:
         hidden_size: D, width of the input.
@@ -180,7 +183,8 @@ class QuestionAnsweringHead(Head):
 
 @register("multiple_choice_head")
 class MultipleChoiceHead(Head):
-    """A score for each choice, from its pooled vector. *Shape:* pooled [B · choices, D] -> logits [B, choices]; labels [B].
+    """A score for each choice, from its pooled vector.
+    *Shape:* pooled [B · choices, D] -> logits [B, choices]; labels [B].
 
     Args:
         hidden_size: D, width of the input.

@@ -62,12 +62,13 @@ def test_committed_files_are_in_step(tmp_path: Path) -> None:
 
 
 def test_every_argument_is_explained(schema: dict[str, Any]) -> None:
+    reference = block_reference()
     for name, cls in registry.blocks():
         definition = schema["definitions"][f"block {name}"]
         assert definition["description"]
         for argument in registry.parameters(cls):
             assert definition["properties"][argument].get("description"), f"{name}.{argument} is not in the docstring"
-            assert f"| `{argument}` |" in block_reference()
+            assert f"| `{argument}` |" in reference
 
 
 @pytest.mark.parametrize("file", SPECS, ids=lambda file: file.stem)

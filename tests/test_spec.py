@@ -1,4 +1,4 @@
-"""Interpolation, arithmetic, the chain of values behind an error, the sections, and the index of the package's specs."""
+"""Interpolation, arithmetic, the chain of values behind an error, sections, and the index of the package's specs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 import modelwright
 from modelwright.assembler import layers
@@ -30,8 +31,8 @@ BASE = """\
 spec: base
 hparams:
   width: 768
-  heads: 12
-  head_size: ${calc:${width} / ${heads}}
+  count: 12
+  part: ${calc:${width} / ${count}}
   wide: ${calc:4 * ${width}}
   act: gelu
   sizes: [1, 2]
@@ -39,7 +40,7 @@ hparams:
   causal: false
   nothing: null
 model:
-  body: {block: stack, size: "${head_size}", repeat: 3}
+  body: {block: stack, size: "${part}", repeat: 3}
 """
 
 
@@ -65,9 +66,11 @@ def lacking(message: str, expected: list[str]) -> list[str]:
     [
         ("1 + 2 * 3", 7), ("(1 + 2) * 3", 9), ("7 // 2", 3), ("7 % 4", 3), ("2 ** 10", 1024), ("-3", -3), ("8 / 2", 4),
         ("7.0 / 2", 3.5), ("1 / 0.5", 2.0), ("64 ** -0.5", 0.125), ("2 ** -1", 0.5), ("not true", False),
-        ("True and null == None", True), ("false or 1 < 2 <= 2", True), ("1 < 2 > 3", False), ("'a' if 1 > 0 else 'b'", "a"),
+        ("True and null == None", True), ("false or 1 < 2 <= 2", True), ("1 < 2 > 3", False),
+        ("'a' if 1 > 0 else 'b'", "a"),
         ("min(3, 2, 5) + max(1, 4)", 6), ("len(xs)", 2), ("xs == xs", True), ("'a' == \"a\"", True), ("1.5e3", 1500.0),
-        ("false and 1 / 0 == 1", False), ("1 if true else 1 / 0", 1), ("2 ** 63", 2**63), ("None", None), ("1.0 == 1", True),
+        ("false and 1 / 0 == 1", False), ("1 if true else 1 / 0", 1), ("2 ** 63", 2**63), ("None", None),
+        ("1.0 == 1", True),
     ],
 )  # fmt: skip
 def test_calc(expression: str, value: Any) -> None:
@@ -82,15 +85,22 @@ def test_calc(expression: str, value: Any) -> None:
         ("1.0 // 0", "division by zero"), ("9**9**9", "9 ** 387420489 is too large"), ("2 ** 64 * 2", "64 bits"),
         ("10.0 ** 400", "has no value"), ("1e308 * 10", "not a finite number"), ("(-8) ** 0.5", "not a finite number"),
         ("0 ** -1", "has no value"), ("'a' * 9", "`'a'` is not a number"), ("'a' + 'b'", "is not a number"),
-        ("true + 1", "`true` is not a number"), ("not 1", "neither true nor false"), ("1 if 1 else 2", "neither true nor"),
-        ("1 < 'a'", "cannot be compared"), ("1 in xs", "are not among the comparisons"), ("min(1, 'a')", "has no value"),
-        ("min()", "has no value"), ("len(3)", "has no value"), ("x", "unknown name `x`"), ("xs[0]", "more than arithmetic"),
-        ("().__class__", "more than arithmetic"), ("__import__('os')", "more than arithmetic"), ("lambda: 1", "more than"),
+        ("true + 1", "`true` is not a number"), ("not 1", "neither true nor false"),
+        ("1 if 1 else 2", "neither true nor"),
+        ("1 < 'a'", "cannot be compared"), ("1 in xs", "are not among the comparisons"),
+        ("min(1, 'a')", "has no value"),
+        ("min()", "has no value"), ("len(3)", "has no value"), ("x", "unknown name `x`"),
+        ("xs[0]", "more than arithmetic"),
+        ("().__class__", "more than arithmetic"), ("__import__('os')", "more than arithmetic"),
+        ("lambda: 1", "more than"),
         ("[1]", "more than arithmetic"), ("f'{1}'", "more than arithmetic"), ("min(*xs)", "more than arithmetic"),
         ("len(x=1)", "more than arithmetic"), ("(y := 1)", "more than arithmetic"), ("1 @ 2", "more than arithmetic"),
-        ("b'a'", "more than arithmetic"), ("1j", "more than arithmetic"), ("1 << 9", "more than arithmetic"), ("+1", "more"),
-        ("...", "more than arithmetic"), ("", "not an expression"), ("1 +", "not an expression"), ("\0", "not an expression"),
-        ("a = 1", "not an expression"), ("(" * 300, "not an expression"), ("-" * 99 + "1", "nested more than 40 levels"),
+        ("b'a'", "more than arithmetic"), ("1j", "more than arithmetic"), ("1 << 9", "more than arithmetic"),
+        ("+1", "more"),
+        ("...", "more than arithmetic"), ("", "not an expression"), ("1 +", "not an expression"),
+        ("\0", "not an expression"),
+        ("a = 1", "not an expression"), ("(" * 300, "not an expression"),
+        ("-" * 99 + "1", "nested more than 40 levels"),
         ("1 + " * 499 + "1", "an expression of 1997 characters"), ("9" * 400, "64 bits"),
     ],
 )  # fmt: skip
@@ -103,10 +113,13 @@ def test_calc_refuses(expression: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("${width}", 768), ("${ width }", 768), ("${act}", "gelu"), ("a${width}b${act}", "a768bgelu"), ("${sizes}", [1, 2]),
-        ("${sizes[1]}", 2), ("${sizes.0}", 1), ("${table.x.y}", 5), ("${table[x][y]}", 5), ("${table}", {"x": {"y": 5}}),
-        ("${causal}", False), ("${nothing}", None), ("x=${causal},${nothing}", "x=false,null"), ("${head_size}", 64),
-        ("${calc:(${width} + 1) * 2}", 1538), ("${calc: ${width} ** 0.5 }", 768**0.5), ("$5 {i:03d} $A", "$5 {i:03d} $A"),
+        ("${width}", 768), ("${ width }", 768), ("${act}", "gelu"), ("a${width}b${act}", "a768bgelu"),
+        ("${sizes}", [1, 2]),
+        ("${sizes[1]}", 2), ("${sizes.0}", 1), ("${table.x.y}", 5), ("${table[x][y]}", 5),
+        ("${table}", {"x": {"y": 5}}),
+        ("${causal}", False), ("${nothing}", None), ("x=${causal},${nothing}", "x=false,null"), ("${part}", 64),
+        ("${calc:(${width} + 1) * 2}", 1538), ("${calc: ${width} ** 0.5 }", 768**0.5),
+        ("$5 {i:03d} $A", "$5 {i:03d} $A"),
         ("${calc:'pre' if ${causal} else 'post'}", "post"), ("${calc:\"'pre' if ${causal} else 'post'\"}", "post"),
         ("${calc:${act} == 'gelu'}", True), ("${calc:${nothing} == null}", True), ("${calc:len(${sizes})}", 2),
         ("${calc:\"${width} if ${causal} else None\"}", None), ("${calc:${act} == '}'}", False), (r"\d+", r"\d+"),
@@ -122,7 +135,7 @@ def test_interpolation(folder: Path, text: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("${widht}", ["unknown hparam `widht`", "did you mean `width`", "base.yaml:13:27"]),
+        ("${widht}", ["unknown hparam `widht`", "did you mean `width`"]),
         ("${oc.env:HOME}", ["resolver `oc.env` is not allowed"]),
         ("${oc.env:HOME,${width}}", ["resolver `oc.env` is not allowed"]),
         ("a ${env:X}", ["resolver `env` is not allowed"]),
@@ -147,77 +160,77 @@ def test_interpolation(folder: Path, text: Any, value: Any) -> None:
         ("${sizes[7]}", ["`${sizes[7]}`"]),
         ("${calc:${width} / 10}", ["768 cannot be split evenly by 10", "= width = 768", "base.yaml:3:10",
                                    "nearest divisors of 768: 8, 12"]),
-        ("${calc:${head_size} / 7}", ["= head_size = 64", "= width = 768", "= heads = 12 "]),
+        ("${calc:${part} / 7}", ["= part = 64", "= width = 768", "= count = 12 "]),
     ],
 )  # fmt: skip
 def test_refused_interpolation(folder: Path, text: str, expected: list[str]) -> None:
-    composition = compose("base.yaml", {"model.body.size": text} if "13:27" not in expected[-1] else None)
-    if "13:27" in expected[-1]:
-        (folder / "base.yaml").write_text(BASE.replace("${head_size}", text))
-        composition = compose("base.yaml")
+    composition = compose("base.yaml", {"model.body.size": text})
     message = failure(resolve, composition.tree["model"], resolve_hparams(composition), composition, ("model",))
     assert not lacking(message, expected), message
 
 
 def test_the_error_that_the_plan_shows(folder: Path) -> None:
     with pytest.raises(SpecError) as caught:
-        resolve_hparams(compose("base.yaml", ["heads=10"]))
+        resolve_hparams(compose("base.yaml", ["count=10"]))
     assert caught.value.render().splitlines() == [
         "error: 768 cannot be split evenly by 10",
-        "  --> base.yaml:5:14",
+        "  --> base.yaml:5:9",
         "   |",
-        " 5 |   head_size: ${calc:${width} / ${heads}}",
-        "   |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+        " 5 |   part: ${calc:${width} / ${count}}",
+        "   |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^",
         "   = width = 768   base.yaml:3:10",
-        "   = heads = 10    --set heads=10 (replaces 12, base.yaml:4:10)",
+        "   = count = 10    --set count=10 (replaces 12, base.yaml:4:10)",
         "   = help: nearest divisors of 768: 8, 12",
     ]
 
 
 def test_hparams_keep_their_order_and_all_errors_come_at_once(folder: Path) -> None:
     assert list(resolve_hparams(compose("base.yaml"))) == [
-        "width", "heads", "head_size", "wide", "act", "sizes", "table", "causal", "nothing"
+        "width", "count", "part", "wide", "act", "sizes", "table", "causal", "nothing"
     ]  # fmt: skip
-    message = failure(resolve_hparams, compose("base.yaml", ["heads=10", "wide=${nope}", "act=${oc.env:A}", "sizes=[x${head_size}]"]))
+    overrides = ["count=10", "wide=${nope}", "act=${oc.env:A}", "sizes=['x${part}']"]
+    message = failure(resolve_hparams, compose("base.yaml", overrides))
     assert message.count("error:") == 3  # what depends on a failed one is not reported again
     assert not lacking(message, ["split evenly", "unknown hparam `nope`", "resolver `oc.env`"])
 
 
 @pytest.mark.parametrize(
-    ("overrides", "expected"),
+    ("overrides", "names"),
     [
-        (["width=${width}"], ["width -> width", "--> --set width=${width}"]),
-        (["width=${heads}", "heads=${calc:1 + ${act}}", "act=x${width}"], ["-> heads -> act -> width"]),
-        (["sizes=[1, {a: '${table}'}]", "table={x: '${sizes}'}"], ["circle", "(replaces "]),
+        (["width=${width}"], {"width"}),
+        (["width=${count}", "count=${calc:1 + ${act}}", "act=x${width}"], {"width", "count", "act"}),
+        (["sizes=[1, {a: '${table}'}]", "table={x: '${sizes}'}"], {"sizes", "table"}),
     ],
 )
-def test_circles(folder: Path, overrides: list[str], expected: list[str]) -> None:
-    message = failure(resolve_hparams, compose("base.yaml", overrides))
-    assert "hparams refer to each other in a circle" in message
-    assert not lacking(message.replace("width -> heads -> act -> width", "-> heads -> act -> width")
-                       .replace("heads -> act -> width -> heads", "-> heads -> act -> width")
-                       .replace("act -> width -> heads -> act", "-> heads -> act -> width"), expected), message  # fmt: skip
+def test_circles(folder: Path, overrides: list[str], names: set[str]) -> None:
+    with pytest.raises(SpecError, match="hparams refer to each other in a circle") as caught:
+        resolve_hparams(compose("base.yaml", overrides))
+    [found] = caught.value.diagnostics
+    circle = found.message.partition(": ")[2].split(" -> ")
+    assert (set(circle), circle[0], len(circle)) == (names, circle[-1], len(names) + 1)
+    assert [note.text.split()[0] for note in found.notes] == circle[:-1]
+    assert found.place.source.startswith(f"--set {circle[0]}=")
 
 
 def test_values_from_a_config(folder: Path) -> None:
     composition = compose("base.yaml")
-    hparams = resolve_hparams(composition, {"width": 1024, "heads": 16, "table": {0: "a"}}, Place("config.json"))
-    assert (hparams["head_size"], hparams["wide"], hparams["table"]) == (64, 4096, {0: "a"})
+    hparams = resolve_hparams(composition, {"width": 1024, "count": 16, "table": {0: "a"}}, Place("config.json"))
+    assert (hparams["part"], hparams["wide"], hparams["table"]) == (64, 4096, {0: "a"})
     assert str(hparams.origins["width"]) == "config.json (replaces 768, base.yaml:3:10)"
     notes = chain(composition, ("model", "body", "size"), hparams)
     assert [(note.text, note.place) for note in notes] == [
-        ("head_size = 64", "base.yaml:5:14"),
+        ("part = 64", "base.yaml:5:9"),
         ("width = 1024", "config.json (replaces 768, base.yaml:3:10)"),
-        ("heads = 16", "config.json (replaces 12, base.yaml:4:10)"),
+        ("count = 16", "config.json (replaces 12, base.yaml:4:10)"),
     ]
-    message = failure(resolve_hparams, composition, {"heads": 10}, Place("config.json"))
-    assert "= heads = 10    config.json (replaces 12, base.yaml:4:10)" in message
+    message = failure(resolve_hparams, composition, {"count": 10}, Place("config.json"))
+    assert "= count = 10    config.json (replaces 12, base.yaml:4:10)" in message
     message = failure(resolve_hparams, composition, {"widht": 3, "act": "${oc.env:HOME}"}, Place("config.json"))
     assert not lacking(message, ["unknown hparam `widht`", "--> config.json", "`act` may not hold `${`"])
     deep: Any = []
-    for _ in range(100_000):
+    for _ in range(100):
         deep = [deep]
-    assert resolve_hparams(composition, {"act": deep})["act"] is deep
+    assert "`act` may not nest 64 levels deep" in failure(resolve_hparams, composition, {"act": deep})
 
 
 def test_chain(folder: Path) -> None:
@@ -226,13 +239,13 @@ def test_chain(folder: Path) -> None:
     def found(*path: str | int) -> list[str]:
         return [f"{note.text} @ {note.place}" for note in chain(composition, path)]
 
-    width, heads = "width = 96 @ --set width=96 (replaces 768, base.yaml:3:10)", "heads = 12 @ base.yaml:4:10"
-    head_size = "head_size = ${calc:${width} / ${heads}} @ base.yaml:5:14"
-    assert found("model", "body", "size") == found("model", "body") == [head_size, width, heads]
+    width, count = "width = 96 @ --set width=96 (replaces 768, base.yaml:3:10)", "count = 12 @ base.yaml:4:10"
+    part = "part = ${calc:${width} / ${count}} @ base.yaml:5:9"
+    assert found("model", "body", "size") == found("model", "body") == [part, width, count]
     assert found("hparams", "wide")[1:] == [width]
-    assert found("model", "body", "repeat") == ["repeat = 3 @ base.yaml:13:51"]
+    assert found("model", "body", "repeat") == ["repeat = 3 @ base.yaml:13:49"]
     assert found("model", "nothing") == []
-    assert references(composition.tree) == ["width", "heads", "head_size"]
+    assert references(composition.tree) == ["width", "count", "part"]
 
 
 @pytest.mark.parametrize(
@@ -240,11 +253,12 @@ def test_chain(folder: Path) -> None:
     [
         {f"a{i}": f"${{a{i + 1}}}" * 10 for i in range(20)} | {"a20": "x" * 100},
         {f"a{i}": [f"${{a{i + 1}}}"] * 10 for i in range(20)} | {"a20": [1] * 100},
-        {"a": "x" * 50_000, "b": "${a}" * 10_000},
+        {"a": "x" * 900_000, "b": "${a}" * 10_000},
         {"a": "$", "b": "${a}{oc.env:HOME}", "c": "${b}"},
-        {"a": "???", "b": "${a}"},
+        {"a": {"b": "$"}, "b": ["${a.b}{oc.env:HOME}"], "c": "${b[0]}"},
+        {"heads": 3, "act": "${nope}"},
     ],
-    ids=["texts", "lists", "one text", "made at run time", "missing marker of OmegaConf"],
+    ids=["texts", "lists", "one text", "made at run time", "made below", "named like a section"],
 )
 def test_hostile_hparams(folder: Path, hparams: dict[str, Any]) -> None:
     message = failure(resolve_hparams, override(compose("base.yaml"), {"hparams": hparams}))
@@ -252,18 +266,27 @@ def test_hostile_hparams(folder: Path, hparams: dict[str, Any]) -> None:
 
 
 def test_long_chains_need_no_stack(folder: Path) -> None:
-    hparams = {f"a{i}": f"${{a{i + 1}}}" for i in range(3000)} | {"a3000": 7}
+    hparams = {f"a{i}": f"${{a{i + 1}}}" for i in range(2000)} | {"a2000": 7}
     composition = override(compose("base.yaml"), {"hparams": hparams})
     assert resolve_hparams(composition)["a0"] == 7
-    assert len(chain(composition, ("hparams", "a0"))) == 3001
+    assert len(chain(composition, ("hparams", "a0"))) == 2001
 
 
-pieces = st.sampled_from(["${", "}", "calc:", "a", "${a}", "${calc:", "1", "'", '"', "+", "**", "(", ")", "\\", ".", "[", "]",
-                          ":", "$", " ", "if", "else", "9", "\n", "oc.env:HOME", ",", "min", "not ", "==", "{"])  # fmt: skip
+@pytest.mark.parametrize("name", ["act", "table.x.y", "table[x]", "sizes", "sizes.0", "sizes[1]", "nothing", "part"])
+def test_names_are_those_of_omegaconf(folder: Path, name: str) -> None:
+    """The same grammar, and the same values, as the library gives for the same hparams."""
+    hparams = resolve_hparams(compose("base.yaml"))
+    for text in (f"${{{name}}}", f"${{ {name} }}"):
+        assert resolve(text, hparams) == OmegaConf.create({**hparams, "text": text}).text
+
+
+pieces = st.sampled_from([
+    *"{}1'\"+()\\.[]:$ 9\n,a", "${", "calc:", "${a}", "${calc:", "**", "if", "else", "oc.env:HOME", "min", "not ", "=="
+])  # fmt: skip
 
 
 @settings(deadline=None, max_examples=400)
-@given(st.one_of(st.lists(pieces, max_size=14).map("".join), st.text(max_size=30).map(lambda t: "${calc:" + t + "}")))
+@given(st.lists(pieces, max_size=14).map("".join) | st.text(max_size=30).map(lambda text: f"${{calc:{text}}}"))
 def test_any_string_has_a_value_or_a_spec_error(text: str) -> None:
     composition = Composition("x", [], {"hparams": {"a": 3, "l": [1]}, "model": text})
     try:
@@ -277,7 +300,7 @@ modle: 3
 hparams: {"a-b": 3}
 about: {titel: x, paper: 3, code: [a, 2]}
 configs:
-  huggingface: {fiel: 3, file: 4, read: {widht: [a, 3, {kye: b}], heads: {key: 3}}, ignore: 3}
+  huggingface: {fiel: 3, file: 4, read: {widht: [a, 3, {kye: b}], count: {key: 3}}, ignore: 3}
   other: {like: hugingface}
 weights:
   huggingface: {store: torch, rules: {x: {form: 3}, y: 4, z: {from: a, when: 3}}}
@@ -300,16 +323,16 @@ def test_sections(folder: Path) -> None:
         "3:39 `about.code.1` must be a string, but is `2`",
         "5:17 unknown key `fiel` in `configs.huggingface` did you mean `file`?",
         "5:32 `configs.huggingface.file` must be a string, but is `4`",
-        "5:42 unknown hparam `widht` in `configs.huggingface.read` did you mean `width`?",
+        "5:42 unknown hparam `widht` in `configs.huggingface.read` did you mean `width` or `wide`?",
         "5:53 `configs.huggingface.read.widht.1` must be a string or a mapping, but is `3`",
         "5:57 unknown key `kye` in `configs.huggingface.read.widht.2` did you mean `key`?",
-        "5:80 `configs.huggingface.read.heads.key` must be a string, but is `3`",
+        "5:80 `configs.huggingface.read.count.key` must be a string, but is `3`",
         "5:93 `configs.huggingface.ignore` must be a list or a mapping, but is `3`",
         "6:17 unknown format `hugingface` in `configs.other.like` did you mean `huggingface`?",
         "8:24 `weights.huggingface.store` must be a list, but is `torch`",
         "8:39 `weights.huggingface.rules.x` lacks `from`",
         "8:43 unknown key `form` in `weights.huggingface.rules.x` did you mean `from`?",
-        "8:56 `weights.huggingface.rules.y` must be a string or a mapping, but is `4`",
+        "8:56 `weights.huggingface.rules.y` must be a string or a mapping or a list, but is `4`",
         "8:78 `weights.huggingface.rules.z.when` must be true or false, but is `3`",
         "9:15 `model.body` must be a mapping, but is `3`",
         "10:8 `heads` must be a mapping, but is a list",
@@ -328,22 +351,26 @@ tokenizer: {size: "${calc:${width} + 1}"}
 """)
     spec = load_spec("my.yaml", ["width=24"])
     assert (spec.name, spec.weights_formats, load_spec(spec)) == ("my", ["first", "second"], spec)
-    assert spec.sections["configs"]["second"] == {"match": {}, "file": "b.json", "read": {"width": "w"}, "ignore": ["n"]}
+    like = {"match": {}, "file": "b.json", "read": {"width": "w"}, "ignore": ["n"]}
+    assert spec.sections["configs"]["second"] == like
     assert spec.sections["heads"] == {}
-    hparams = spec.hparams({"heads": 2})
+    hparams = spec.hparams({"count": 2})
     sections = spec.interpolated(hparams)
     assert sections["model"]["body"]["size"] == 12 and sections["hparams"] == dict(hparams)
     assert spec.tokenizer_section() == {"size": 25} and load_spec("base.yaml").tokenizer_section() is None
     assert spec.with_overrides({"width": 48}).hparams()["wide"] == 192 and spec.hparams()["wide"] == 96
     located = spec.locate(("model", "body", "size"), hparams)
-    assert str(located["place"]) == "base.yaml:13:29" and [n.text for n in located["notes"]][2] == "heads = 2"
+    assert str(located["place"]) == "base.yaml:13:30" and [n.text for n in located["notes"]][2] == "count = 2"
     with pytest.raises(UsageError):
         load_spec(spec, ["width"])
     assert "must be a mapping" in failure(spec.with_overrides, {"weights.first": [1]})
 
 
-@pytest.mark.parametrize("text", ["hparams:", "hparams: [1]", "configs: {a: null}", "pretrained: {a: [1]}", "model: {a: [1]}",
-                                  "heads:\nabout:\nweights:", "configs: {a: {like: [1], read: 3}}", "spec: 3"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["hparams:", "hparams: [1]", "configs: {a: null}", "pretrained: {a: [1]}", "model: {a: [1]}", "spec: 3",
+     "heads:\nabout:\nweights:", "configs: {a: {like: [1], read: 3}}"],
+)  # fmt: skip
 def test_sections_of_the_wrong_kind_do_no_worse(folder: Path, text: str) -> None:
     (folder / "odd.yaml").write_text(text)
     try:
@@ -357,9 +384,10 @@ def test_sections_of_the_wrong_kind_do_no_worse(folder: Path, text: str) -> None
 def test_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {
         "_all": "pretrained: {hidden: {a: b}}",
-        "one": "configs: {h: {match: {kind: one}}, g: {match: {}}}\npretrained: {p: {h: org/p, g: https://x/y, about: text}}",
+        "one": "configs: {h: {match: {kind: one}}, g: {match: {}}}\n"
+               "pretrained: {p: {h: org/p, g: https://x/y, about: text}}",
         "two": "extends: one\nconfigs: {h: {match: {kind: two, sub: 1}}}\npretrained: {q: {h: org/q}, p: {h: org/p2}}",
-    }
+    }  # fmt: skip
     (folder / "specs").mkdir()
     for name, text in texts.items():
         (folder / "specs" / f"{name}.yaml").write_text(text)
@@ -380,13 +408,13 @@ def test_specs_of_the_package_load(name: str) -> None:
 
 
 def test_no_torch() -> None:
-    """The whole layer works without torch, and OmegaConf waits until something is interpolated."""
+    """The whole layer works without torch, and OmegaConf waits until a key of an hparam is asked for."""
     code = (
         "import importlib.util as u, sys; s = u.spec_from_file_location('modelwright', sys.argv[1],"
         "submodule_search_locations=[sys.argv[2]]); m = sys.modules['modelwright'] = u.module_from_spec(s);"
         "s.loader.exec_module(m)\n"
-        "from modelwright.assembler.spec import load_spec; s = load_spec(sys.argv[3]); print('omegaconf' in sys.modules)\n"
-        "s.hparams(); print('torch' in sys.modules)"
+        "from modelwright.assembler.spec import load_spec; s = load_spec(sys.argv[3]); s.interpolated(s.hparams())\n"
+        "print('omegaconf' in sys.modules, 'torch' in sys.modules)"
     )
     root = Path(modelwright.__file__).parent
     base = root / "specs" / "bert.yaml"

@@ -41,9 +41,10 @@ SECTION = {
 }
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SMALL = [
-    *SPECIALS, *"abcdehiostuz,.!?'-#019", "##a", "##b", "##c", "##s", "##t", "##ing", "##ab", "##1", "abc", "the", "house",
-    "cat", "do", "not", "A", "E", "É", "é", "ß", "σ", "ς", "ü", "##ü", "İ", "i̇", "水", "火", "한", "ᄒ", "##ᅡ", "##ᆫ",
-    "कि", "##ि", "ข้", "##อ", "ع", "##ر", "\U0001f600", "##\u200d", "ʹ", "##\u302e", "\u302e", "##\u0301", "a\u0301",
+    *SPECIALS, *"abcdehiostuz,.!?'-#019", "##a", "##b", "##c", "##s", "##t", "##ing", "##ab", "##1", "abc", "the",
+    "house", "cat", "do", "not", "A", "E", "É", "é", "ß", "σ", "ς", "ü", "##ü", "İ", "i̇", "水", "火", "한", "ᄒ", "##ᅡ",
+    "##ᆫ", "कि", "##ि", "ข้", "##อ", "ع", "##ر", "\U0001f600", "##\u200d", "ʹ", "##\u302e", "\u302e", "##\u0301",
+    "a\u0301",
 ]
 CONFIGURATIONS = [
     {},
@@ -57,8 +58,9 @@ CONFIGURATIONS = [
 TEXTS = [
     "", " ", "\n\t \u3000", "the house", "The HOUSE, the cats!", "abcabc abst tabc abcing", "can't do not ?! don ' t .",
     "[CLS] the [MASK][SEP]abc[UNK]", "[mask] [MASK", "a\x00b\ufffdc\x1cd\x85e\x0bf\u2028g\u00a0h\u200bi\u00ad",
-    "É é E\u0301 ÉÉ\u0301 a\u0301b\u0323\u0301", "İ ı ẞ ß ΣΑΣ ς ﬁ Ǆ", "水火abc水 한국어 \uf900\U0002f800", "कि ข้อ عربي ع\u0651",
-    "\U0001f600\U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467 ⚑\ufe0f", "a\u302e\u0301\u0345\u302fb \u0344\u302e c\u1dfb",
+    "É é E\u0301 ÉÉ\u0301 a\u0301b\u0323\u0301", "İ ı ẞ ß ΣΑΣ ς ﬁ Ǆ", "水火abc水 한국어 \uf900\U0002f800",
+    "कि ข้อ عربي ع\u0651", "\U0001f600\U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467 ⚑\ufe0f",
+    "a\u302e\u0301\u0345\u302fb \u0344\u302e c\u1dfb",
     "\U0001d15e\u0301 \U0001d165\u0301\U0001d16d x", "ꟋꟌᲉ\U00010d50\U00016ea0", "\u0897a\u08e1b\U00011938c",
     "a" * 99 + " " + "a" * 100 + " " + "a" * 101, "ab" * 60 + " " + "x" * 500, "#a ##a a##b - -- ...", "0x1f 1,000.5",
     "\u202eabc\u202c \ue000 \U000e0041", "\u0300abc", "\u0300", "a\u0300" * 50, "$^`|~+<=>", "‐—«»¿、。！？",
@@ -200,7 +202,8 @@ def test_caches_are_bounded() -> None:
     for key in ("a", "b", "a", "c", "d", "a", "too long", "too long"):
         assert cache[key] == key.upper()
     assert made == ["a", "b", "c", "d", "a", "too long", "too long"] and len(cache) == 2
-    vocabulary = {"[UNK]": 0, **{chr(97 + i): i + 1 for i in range(26)}, **{f"##{chr(97 + i)}": i + 30 for i in range(26)}}
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    vocabulary = {piece: i for i, piece in enumerate(["[UNK]", *letters, *(f"##{letter}" for letter in letters)])}
     pipeline = WordPipeline(BasicNormalizer(), WhitespacePunctuation(), WordPiece(vocabulary))
     for held in (pipeline._chunk_ids, pipeline._word_ids, pipeline._chunk_details):
         held._limit = 100

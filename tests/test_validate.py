@@ -235,7 +235,7 @@ def test_the_words_are_those_of_the_block(number: int, divisor: int, folder: Pat
 
 
 PATHS = [path for path, _ in nodes(parse_document(PARENT, "parent.yaml").tree) if path]
-ODD = ["x", "${nope}", "${", "${calc:1/3}", 3, -1.5, True, None, [], [None], {}, {"block": 3}, {"block": "stack"}, {"x": []}]
+ODD = ["x", "${nope}", "${", "${calc:1/3}", 3, -1.5, True, None, [], [None], {}, {"block": 3}, {"block": "stack"}]
 
 
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])

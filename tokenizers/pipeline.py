@@ -1,0 +1,111 @@
+"""Normalizer, pre-tokenizer and word model as one: text to ids, with positions only when they are asked for.
+
+Because the normalizer works on single characters and words end at white space, a stretch of text between white
+spaces (a chunk) gives the same ids wherever it stands. Natural text repeats its chunks, so most of the work is
+looking them up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from .cache import Cache
+from .normalizer import BasicNormalizer
+from .pre_tokenizer import WhitespacePunctuation
+from .unicode_tables import WHITE_SPACE
+from .wordpiece import WordPiece
+
+LONGEST_CHUNK = 32  # longer ones seldom come back
+_WORD = re.compile(r"[^ ]+")
+_PYTHON_SPACES = [chr(point) for point in range(0x3001) if chr(point).isspace()]
+
+
+class Details(NamedTuple):
+    """Ids with where they came from: `offsets` are (start, end) in characters of the text, `words` count from 0."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+    words: list[int]
+
+
+class WordPipeline:
+    """Ids of a text, word by word."""
+
+    def __init__(self, normalizer: BasicNormalizer, pre_tokenizer: WhitespacePunctuation, model: WordPiece) -> None:
+        self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
+        self._table = Cache(self._spaced)
+        self._word_ids = Cache(self._ids_of_word, longest=model.max_word_length)
+        self._chunk_ids = Cache(self._ids_of_chunk, longest=LONGEST_CHUNK)
+        self._chunk_details = Cache(self._details_of_chunk, longest=LONGEST_CHUNK)
+        separators = {space for space in _PYTHON_SPACES if space in WHITE_SPACE and self._spaced(ord(space)) == " "}
+        self._chunk = re.compile(f"[^{re.escape(''.join(sorted(separators)))}]+")
+        other = "".join(space for space in _PYTHON_SPACES if space not in separators)
+        self._misleading = re.compile(f"[{re.escape(other)}]") if other else None  # where str.split would go wrong
+
+    def ids(self, text: str) -> list[int]:
+        if self._misleading is not None and self._misleading.search(text):
+            chunks = self._chunk.findall(text)
+        else:
+            chunks = text.split()
+        return list(chain.from_iterable(map(self._chunk_ids.__getitem__, chunks)))
+
+    def details(self, text: str) -> Details:
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        words: list[int] = []
+        count = 0
+        known = self._chunk_details
+        for match in self._chunk.finditer(text):
+            base = match.start()
+            chunk_ids, chunk_offsets, chunk_words, chunk_count = known[match.group()]
+            ids += chunk_ids
+            offsets += [(start + base, end + base) for start, end in chunk_offsets]
+            words += [word + count for word in chunk_words]
+            count += chunk_count
+        return Details(ids, offsets, words)
+
+    def _spaced(self, point: int) -> str:
+        """What a character becomes once words are set apart by blanks."""
+        cut = self.pre_tokenizer
+        return "".join(
+            " " if cut.separates(part) else f" {part} " if cut.isolates(part) else part
+            for part in self.normalizer.table[point]
+        )
+
+    def _ids_of_word(self, word: str) -> tuple[int, ...]:
+        return self.model.cut(word)[0]
+
+    def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
+        if self.normalizer.context is not None and self.normalizer.context.search(chunk):
+            chunk = self.normalizer.normalize(chunk)
+        words = filter(None, chunk.translate(self._table).split(" "))
+        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
+
+    def _details_of_chunk(self, chunk: str) -> tuple[list[int], list[tuple[int, int]], list[int], int]:
+        text, origins = self._aligned(chunk)
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        words: list[int] = []
+        count = 0
+        for count, match in enumerate(_WORD.finditer(text), 1):
+            base = start = match.start()
+            pieces, ends = self.model.cut(match.group())
+            ids += pieces
+            words += [count - 1] * len(pieces)
+            for end in ends:
+                offsets.append((origins[start], origins[base + end - 1] + 1))
+                start = base + end
+        return ids, offsets, words, count
+
+    def _aligned(self, chunk: str) -> tuple[str, Sequence[int]]:
+        """Words set apart by blanks, and the index in `chunk` of each character."""
+        if chunk.isascii() and chunk.isalnum():
+            return chunk.translate(self._table), range(len(chunk))
+        text, origins = self.normalizer.align(chunk)
+        parts = [self._table[ord(character)] for character in text]
+        return "".join(parts), [
+            origin for part, origin in zip(parts, origins, strict=True) for _ in part
+        ]

@@ -1,0 +1,296 @@
+"""The tokenizer: text, pairs and batches to what a model takes, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import TokenizerError
+from .added_tokens import AddedToken
+from .batch import Part, Row, combinations, truncated, windows
+from .call import SIDES, TENSORS, Limits, limits, one_of, samples
+from .decoder import WordPieceDecoder, clean_up
+from .encoding import Encoding, as_tensors
+from .pipeline import WordPipeline
+from .sequence import EncodedSequence, TextEncoder
+from .template import Template
+from .vocabulary import ROLES, Vocabulary
+
+
+@dataclass(slots=True)
+class Settings:
+    """What a call falls back on."""
+
+    model_inputs: list[str] = field(default_factory=lambda: ["input_ids", "token_type_ids", "attention_mask"])
+    model_max_length: int = int(1e30)  # the files' way to say that there is no limit
+    padding_side: str = "right"
+    truncation_side: str = "right"
+    clean_up_tokenization_spaces: bool = False
+
+
+class Tokenizer:
+    """Called like Hugging Face's tokenizers, and gives the same.
+
+    Special tokens are attributes, None if there is none: `cls_token`, `cls_token_id`, `sep_token`, … Setting one
+    gives the role to another token of the vocabulary. `section` is the resolved spec section, kept for `save`.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, pipeline: WordPipeline, template: Template, decoder: WordPieceDecoder,
+        settings: Settings, section: Mapping[str, Any],
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.template = template
+        self.decoder = decoder
+        self.settings = settings
+        self.section = section
+        self._encoder = TextEncoder(pipeline, vocabulary.added)
+
+    # Calling -----------------------------------------------------------------------------------------------------
+
+    def __call__(
+        self, text: Any, text_pair: Any = None, *, padding: bool | str = False, truncation: bool | str | None = None,
+        max_length: int | None = None, stride: int = 0, pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None, add_special_tokens: bool = True, is_split_into_words: bool = False,
+        return_tensors: str | None = None, return_attention_mask: bool | None = None,
+        return_token_type_ids: bool | None = None, return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False, return_overflowing_tokens: bool = False, return_length: bool = False,
+    ) -> Encoding:
+        """A text or a batch of texts (or of lists of words, with `is_split_into_words`), each with its pair if there
+        is one, to `input_ids` [rows, tokens] and what else the model takes or is asked for.
+
+        One text without `return_tensors` or `return_overflowing_tokens` gives flat lists. With the latter each text
+        gives as many rows as it needs, overlapping by `stride` tokens; `overflow_to_sample_mapping` tells whose.
+        TokenizerError for inputs of another kind and for options that contradict each other.
+        """
+        if return_tensors is not None:
+            one_of("return_tensors", return_tensors, TENSORS)
+        side = one_of("padding_side", padding_side or self.padding_side, SIDES)
+        one_of("truncation_side", self.truncation_side, SIDES)
+        if not isinstance(stride, int) or stride < 0:
+            raise TokenizerError(f"stride={stride!r} is no number of tokens", help="a whole number from 0")
+        limit = limits(padding, truncation, max_length, self.model_max_length, pad_to_multiple_of)
+        inputs, batched = samples(text, text_pair, is_split_into_words)
+        rows: list[Row] = []
+        owners: list[int] = []
+        longest = 0
+        for number, sources in enumerate(inputs):
+            sequences = tuple(
+                EncodedSequence(self._encoder, source, detailed=return_offsets_mapping) for source in sources
+            )
+            made = self._rows(sequences, limit, stride, add_special_tokens, return_overflowing_tokens)
+            longest = max(longest, len(made[0]))
+            rows += made
+            owners += [number] * len(made)
+        if limit.padding is not None:
+            self._pad(rows, limit.max_length if limit.padding == "max_length" else longest, pad_to_multiple_of, side)
+        inputs_of_model = self.settings.model_inputs
+        wanted = {
+            "input_ids": (Row.ids, True),
+            "token_type_ids": (Row.type_ids, return_token_type_ids),
+            "attention_mask": (Row.attention_mask, return_attention_mask),
+            "special_tokens_mask": (Row.special_tokens_mask, return_special_tokens_mask),
+            "offset_mapping": (Row.offsets, return_offsets_mapping),
+            "length": (Row.__len__, return_length),
+        }
+        values: dict[str, Any] = {
+            name: [value(row) for row in rows]
+            for name, (value, asked) in wanted.items() if (name in inputs_of_model if asked is None else asked)
+        }
+        if return_overflowing_tokens:
+            values["overflow_to_sample_mapping"] = owners
+        if return_tensors is not None:
+            values = as_tensors(values, return_tensors)
+        elif not batched and not return_overflowing_tokens:
+            values = {name: value if name == "length" else value[0] for name, value in values.items()}
+        return Encoding(values, rows, self.vocabulary.token_of)
+
+    def encode(self, text: Any, text_pair: Any = None, **options: Any) -> list[int]:
+        """The `input_ids` of a call with the same arguments."""
+        return self(text, text_pair, **options)["input_ids"]
+
+    def tokenize(
+        self, text: Any, text_pair: Any = None, *, add_special_tokens: bool = False, **options: Any
+    ) -> list[str | None]:
+        """The tokens of a text, special ones only if asked for."""
+        return self(text, text_pair, add_special_tokens=add_special_tokens, **options).tokens()
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        return self.template.added(pair)
+
+    def _rows(
+        self, sequences: tuple[EncodedSequence, ...], limit: Limits, stride: int, special: bool, overflow: bool
+    ) -> list[Row]:
+        sizes = [len(sequence.ids) for sequence in sequences]
+        keep = sizes
+        if limit.truncation is not None:
+            added = self.template.added(len(sequences) == 2) if special else 0
+            room = limit.max_length - added
+            if room < 0:
+                raise TokenizerError(
+                    f"max_length={limit.max_length} is too small for the {added} special tokens",
+                    help="use a larger max_length, or add_special_tokens=False",
+                )
+            if stride and stride >= room:
+                raise TokenizerError(
+                    f"stride={stride} is too large: max_length={limit.max_length} leaves room for {room} tokens",
+                    help="the stride must be below max_length less the special tokens",
+                )
+            keep = truncated(sizes, room, limit.truncation)
+        cut = [
+            windows(size, length, stride, self.truncation_side) for size, length in zip(sizes, keep, strict=True)
+        ]
+        chosen = combinations(*cut) if len(cut) == 2 else [(window,) for window in cut[0]]
+        return [self._row(sequences, window, special) for window in (chosen if overflow else chosen[:1])]
+
+    def _row(self, sequences: tuple[EncodedSequence, ...], window: tuple[tuple[int, int], ...], special: bool) -> Row:
+        row = Row(sequences)
+        for piece in self.template.pieces(len(sequences) == 2):
+            if piece.sequence is not None:
+                start, end = window[piece.sequence]
+                ids = sequences[piece.sequence].ids[start:end]
+                row.parts.append(Part(ids, piece.type_id, piece.sequence, start))
+            elif special:
+                row.parts.append(Part([self._template_id(piece.token)], piece.type_id))
+        return row
+
+    def _template_id(self, name: str) -> int:
+        token = self.vocabulary.roles[name] if name in ROLES else name
+        number = None if token is None else self.vocabulary.id_of(token)
+        if number is None:
+            raise TokenizerError(
+                f"the template needs `{name}`, which this tokenizer does not have", help="or add_special_tokens=False"
+            )
+        return number
+
+    def _pad(self, rows: list[Row], length: int, multiple: int | None, side: str) -> None:
+        pad_id = self.vocabulary.role_id("pad_token")
+        if pad_id is None:
+            raise TokenizerError(
+                "padding needs a padding token, and this tokenizer has none",
+                help="choose one: tokenizer.pad_token = …, or add_special_tokens({'pad_token': '[PAD]'})",
+            )
+        if multiple:
+            length = -(-length // multiple) * multiple
+        for row in rows:
+            row.pad(length, pad_id, side)
+
+    # Back to text ------------------------------------------------------------------------------------------------
+
+    def decode(
+        self, ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
+    ) -> Any:
+        """Ids (an integer, a list, an array or a tensor) to text, rows of ids to a list of texts. Ids that stand for
+        nothing are left out."""
+        ids = ids.tolist() if hasattr(ids, "tolist") else ids
+        if isinstance(ids, int):
+            ids = [ids]
+        if not isinstance(ids, (list, tuple)):
+            raise TokenizerError(f"cannot decode a {type(ids).__name__}", help="give a list or a tensor of ids")
+        if ids and (isinstance(ids[0], (list, tuple)) or getattr(ids[0], "ndim", 0)):
+            return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
+        skipped = self._special_added_ids() if skip_special_tokens else ()
+        tokens = [self.vocabulary.token_of(_checked(number)) for number in ids if number not in skipped]
+        text = self.decoder.decode([token for token in tokens if token is not None])
+        clean = self.settings.clean_up_tokenization_spaces
+        if clean_up_tokenization_spaces is not None:
+            clean = clean_up_tokenization_spaces
+        return clean_up(text) if clean else text
+
+    def batch_decode(self, rows: Any, **options: Any) -> list[str]:
+        """`decode` for each row."""
+        return [self.decode(row, **options) for row in rows]
+
+    def _special_added_ids(self) -> set[int]:
+        return {number for number, token in self.vocabulary.added.by_id.items() if token.special}
+
+    # Vocabulary --------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """With added tokens."""
+        return len(self.vocabulary)
+
+    @property
+    def vocab_size(self) -> int:
+        """Without added tokens."""
+        return len(self.vocabulary.ids)
+
+    def get_vocab(self) -> dict[str, int]:
+        return self.vocabulary.all_ids()
+
+    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> Any:
+        """An id or a list of ids; an unknown token has the id of `unk_token`."""
+        if isinstance(tokens, str):
+            number = self.vocabulary.id_of(tokens)
+            return self.unk_token_id if number is None else number
+        return [self.convert_tokens_to_ids(token) for token in tokens]
+
+    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
+        """A token or a list of tokens; None for an id that stands for nothing."""
+        ids = ids.tolist() if hasattr(ids, "tolist") else ids
+        if isinstance(ids, int):
+            return self.vocabulary.token_of(ids)
+        skipped = set(self.all_special_ids) if skip_special_tokens else ()
+        return [self.vocabulary.token_of(_checked(number)) for number in ids if number not in skipped]
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        return self.vocabulary.special_tokens()
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        return self.convert_tokens_to_ids(self.all_special_tokens)
+
+    def add_tokens(self, tokens: Any, special_tokens: bool = False) -> int:
+        """Adds a token or several (strings or AddedToken); returns how many were new or changed. The model's
+        embedding must grow to `len(tokenizer)`."""
+        several = tokens if isinstance(tokens, (list, tuple)) else [tokens]
+        added = [AddedToken.of(token, special=special_tokens) for token in several]
+        return self.vocabulary.add(replace(token, special=token.special or special_tokens) for token in added)
+
+    def add_special_tokens(self, tokens: Mapping[str, Any]) -> int:
+        """Adds tokens by role: `{"pad_token": "<pad>", "extra_special_tokens": [...]}`; returns how many were new or
+        changed."""
+        return self.vocabulary.add_special(tokens)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Writes the vocabulary and the configuration files; gives their paths."""
+        from .files import write_files
+
+        return write_files(self, Path(folder))
+
+
+def _checked(number: Any) -> int:
+    try:
+        return int(number)
+    except (TypeError, ValueError):
+        raise TokenizerError(f"{number!r} is no id", help="give a list or a tensor of ids") from None
+
+
+def _role(name: str) -> property:
+    def get(self: Tokenizer) -> str | None:
+        return self.vocabulary.roles[name]
+
+    def put(self: Tokenizer, token: Any) -> None:
+        self.vocabulary.set_role(name, None if token is None else str(token))
+
+    return property(get, put, doc=f"The {name}, or None.")
+
+
+def _role_id(name: str) -> property:
+    return property(lambda self: self.vocabulary.role_id(name), doc=f"The id of the {name}, or None.")
+
+
+def _setting(name: str) -> property:
+    return property(
+        lambda self: getattr(self.settings, name), lambda self, value: setattr(self.settings, name, value)
+    )
+
+
+for _name in ROLES:
+    setattr(Tokenizer, _name, _role(_name))
+    setattr(Tokenizer, f"{_name}_id", _role_id(_name))
+for _name in ("model_max_length", "padding_side", "truncation_side", "clean_up_tokenization_spaces"):
+    setattr(Tokenizer, _name, _setting(_name))

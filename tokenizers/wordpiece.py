@@ -1,0 +1,70 @@
+"""WordPiece: the longest piece first, from left to right ("Google's Neural Machine Translation System",
+arXiv:1609.08144)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import TokenizerError
+
+
+class WordPiece:
+    """Cuts one word into pieces of `vocabulary` (piece to id).
+
+    Pieces after the first carry `continuing_prefix` in the vocabulary. A word that cannot be covered, or is longer
+    than `max_word_length` characters, is the one piece `unknown`. TokenizerError if `unknown` is not in the
+    vocabulary.
+    """
+
+    def __init__(
+        self, vocabulary: Mapping[str, int], *, unknown: str = "[UNK]", continuing_prefix: str = "##",
+        max_word_length: int = 100,
+    ) -> None:
+        if unknown not in vocabulary:
+            raise TokenizerError(
+                f"the unknown token `{unknown}` is not in the vocabulary of {len(vocabulary)} pieces",
+                help="is this the right vocabulary file? `unk_token=…` names another token",
+            )
+        self.unknown = unknown
+        self.continuing_prefix = continuing_prefix
+        self.max_word_length = max_word_length
+        self._unknown_id = vocabulary[unknown]
+        self._first = dict(vocabulary)
+        cut = len(continuing_prefix)
+        self._next = {
+            piece[cut:]: number for piece, number in vocabulary.items() if piece.startswith(continuing_prefix)
+        }
+        # The longest piece by its first character: where to begin looking, and a quick end for unknown characters.
+        self._first_reach = _reach(self._first)
+        self._next_reach = _reach(self._next)
+
+    def cut(self, word: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids of the pieces of `word`, and the index at which each ends."""
+        whole = self._first.get(word)
+        size = len(word)
+        if size > self.max_word_length:
+            return (self._unknown_id,), (size,)
+        if whole is not None:
+            return (whole,), (size,)
+        ids: list[int] = []
+        ends: list[int] = []
+        start, pieces, reach = 0, self._first, self._first_reach
+        while start < size:
+            for end in range(min(size, start + reach.get(word[start], 0)), start, -1):
+                number = pieces.get(word[start:end])
+                if number is not None:
+                    break
+            else:
+                return (self._unknown_id,), (size,)
+            ids.append(number)
+            ends.append(end)
+            start, pieces, reach = end, self._next, self._next_reach
+        return tuple(ids), tuple(ends)
+
+
+def _reach(pieces: Mapping[str, int]) -> dict[str, int]:
+    longest: dict[str, int] = {}
+    for piece in pieces:
+        if len(piece) > longest.get(piece[:1], 0):
+            longest[piece[0]] = len(piece)
+    return longest
