@@ -35,8 +35,8 @@ _MODULES = ("blocks", "assembler", "tokenizers", "errors")
 
 __all__ = [
     "DownloadError", "Model", "ModelOutput", "ModelwrightError", "Spec", "SpecError", "TokenizerError", "UsageError",
-    "WeightsError", "__version__", "assembler", "blocks", "build", "errors", "list_specs", "load_spec", "load_tokenizer",
-    "tokenizers",
+    "WeightsError", "__version__", "assembler", "blocks", "build", "errors", "list_specs", "load_spec",
+    "load_tokenizer", "tokenizers",
 ]  # fmt: skip
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import Diagnostic, DownloadError, Place, WeightsError
-from .names import CONFIG, find_repository, read_json
+from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
 from .spec import find_config_matches
 from .stores import Store, TensorInfo, open_store
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
-SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
+TORCH = "pytorch_model.bin"
 INDEX = ".index.json"
 
 
@@ -50,7 +50,7 @@ class Checkpoint:
     store: Store
     config: dict[str, Any] | None = None
     config_name: str = CONFIG
-    spec: str | None = None  # the spec whose `pretrained:` lists the name
+    spec: str | None = None  # whose `pretrained:` lists the name, or the file saved beside the weights
 
 
 def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
@@ -78,8 +78,10 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
 def _local(name: str, path: Path) -> Checkpoint:
     folder = path if path.is_dir() else path.parent
     store = open_store(path)
-    config = folder / CONFIG
-    return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config))
+    config, spec = folder / CONFIG, folder / SPEC
+    if config.is_file() or not spec.is_file():
+        return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config))
+    return Checkpoint(name, store, spec=str(spec))
 
 
 def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:
@@ -87,7 +89,7 @@ def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | No
 
     found = fetch(repository, [CONFIG], revision=revision, cache_dir=cache_dir)
     at = commit_of(found[CONFIG]) or revision
-    for usual in (SAFETENSORS, TORCH):
+    for usual in (WEIGHTS, TORCH):
         for file in (usual, usual + INDEX):
             path = fetch(repository, [], optional=[file], revision=at, cache_dir=cache_dir).get(file)
             if path is None:
@@ -97,7 +99,7 @@ def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | No
                 fetch(repository, sorted(set(shards.values())), revision=at, cache_dir=cache_dir)
             return Checkpoint(name, open_store(path), read_json(found[CONFIG]), f"{repository}/{CONFIG}", spec)
     raise DownloadError(
-        Diagnostic(f"{repository} has neither {SAFETENSORS} nor {TORCH}", Place(name),
+        Diagnostic(f"{repository} has neither {WEIGHTS} nor {TORCH}", Place(name),
                    help="download what it has, and give the file or folder")
     )  # fmt: skip
 

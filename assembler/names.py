@@ -9,7 +9,9 @@ from typing import Any
 from ..errors import Diagnostic, DownloadError, Place, WeightsError, nearest
 from .spec import find_pretrained, pretrained_names
 
-CONFIG = "config.json"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+#: The format in which stored names are our own, and the file that then stands in the place of a config.
+OWN_FORMAT, SPEC = "modelwright", "spec.yaml"
 
 
 def find_repository(name: str) -> tuple[str | None, str]:

@@ -40,10 +40,12 @@ def _transpose(text: str) -> Op:
 
 
 def _permute(text: str, *order: int) -> Op:
+    if sorted(order) != list(range(len(order))):
+        raise OpError(f"`{text}` does not name each dimension once")
     back = [order.index(dim) for dim in range(len(order))]
 
     def shape(stored: Shape) -> Shape:
-        if sorted(order) != list(range(len(stored))):
+        if len(order) != len(stored):
             raise OpError(f"`{text}` does not permute {list(stored)}")
         return tuple(stored[dim] for dim in order)
 

@@ -9,13 +9,11 @@ from typing import Any
 from ..errors import Diagnostic, Note, WeightsError, did_you_mean
 from .assemble import Skeleton, assemble_whole
 from .mapping import Source, canonical_names
+from .names import OWN_FORMAT
 from .ops import OpError, Pipeline
 from .patterns import Pattern
 from .report import fold
 from .stores import TensorInfo
-
-#: The name of the format in which stored names are our own (`torch.save(model.state_dict(), …)`).
-OWN_FORMAT = "modelwright"
 
 
 @dataclass

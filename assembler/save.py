@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..errors import DownloadError, UsageError, did_you_mean
+from ..errors import DownloadError, SpecError, UsageError, did_you_mean
 from .assemble import Skeleton, assemble
+from .compose import override
 from .config import write_config
+from .names import OWN_FORMAT, SPEC, WEIGHTS
+from .render import render
 from .stores import write_safetensors
 
 if TYPE_CHECKING:
@@ -21,28 +24,50 @@ if TYPE_CHECKING:
 
 
 def save(model: Model, folder: Path, format: str) -> list[Path]:
-    """Write `model.safetensors` and the config; each file appears whole or not at all. Returns their paths.
+    """Write the weights and what says how to build them; each file appears whole or not at all. Returns their paths.
 
-    SpecError if the format cannot express the model's hparams, UsageError if the spec has no such format.
+    SpecError if the format cannot express the model, UsageError if the spec has no such format.
     """
-    spec, hparams = model.spec, model.config.to_dict()
-    formats = spec.weights_formats
+    formats = (*model.spec.weights_formats, OWN_FORMAT)
     if format not in formats:
-        raise UsageError(f"{spec.name} cannot be written as `{format}`", help=did_you_mean(format, formats) or None)
-    heads = [run.name for run in model.runs]
-    skeleton = assemble(spec, hparams, heads or None)
-    config = write_config(
-        hparams, spec.hparams(), skeleton.sections["configs"][format], head=_head_name(model), format=format
-    )
+        raise UsageError(f"{model.spec.name} cannot be written as `{format}`", help=did_you_mean(format, formats))
+    if format == OWN_FORMAT:
+        tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+        name, text = SPEC, _own_spec(model)
+    else:
+        skeleton = assemble(model.spec, model.config.to_dict(), [run.name for run in model.runs] or None)
+        name, text = skeleton.sections["configs"][format]["file"], _config(model, skeleton, format)
+        tensors = dict(_stored(model, skeleton, format))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        weights = folder / "model.safetensors"
-        write_safetensors(weights, dict(_stored(model, skeleton, format)), metadata={"format": "pt"})
-        path = folder / skeleton.sections["configs"][format]["file"]
-        _write_text(path, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+        write_safetensors(folder / WEIGHTS, tensors, metadata={"format": "pt"})
+        _write_text(folder / name, text)
     except OSError as error:
         raise DownloadError(f"cannot write to {folder}: {error.strerror}") from None
-    return [weights, path]
+    return [folder / WEIGHTS, folder / name]
+
+
+def _own_spec(model: Model) -> str:
+    """The whole spec in one file, with the model's own numbers."""
+    hparams, written = model.config.to_dict(), model.spec.hparams()
+    return render(override(model.spec.composition, {k: v for k, v in hparams.items() if v != written[k]}))
+
+
+def _config(model: Model, skeleton: Skeleton, format: str) -> str:
+    """The format's config. SpecError if the spec is a variant whose structure no config of the format can tell."""
+    base, hparams = model.spec.architecture(), model.config.to_dict()
+    own, theirs = model.spec.composition.tree, base.composition.tree
+    heads = [run.name for run in model.runs]
+    changed = own["model"] != theirs["model"] or any(own["heads"][h] != theirs["heads"].get(h) for h in heads)
+    if changed:
+        raise SpecError(
+            f"{model.spec.name} is built otherwise than {base.name}, and a {format} config cannot say how",
+            help=f'save it with its spec: format="{OWN_FORMAT}"',
+        )
+    rules = skeleton.sections["configs"][format]
+    defaults = base.hparams({name: hparams[name] for name in rules.get("read") or {} if name in hparams})
+    config = write_config(hparams, defaults, rules, head=_head_name(model), format=format)
+    return json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _head_name(model: Model) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
@@ -11,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 from ..errors import Diagnostic, Place, did_you_mean
 from .compose import Composition
 from .documents import Path, shown
-from .layers import SECTIONS
+from .unknown import unknown_names
 
 _TAGS = {str: "<a string>", dict: "<a mapping>", list: "<a list>"}
 _EXPECTED = {
@@ -156,7 +155,7 @@ def check_sections(composition: Composition) -> list[Diagnostic]:
         SpecModel.model_validate({key: value for key, value in composition.tree.items() if value is not None})
     except ValidationError as error:
         problems = [_diagnostic(detail, composition) for detail in error.errors(include_url=False)]
-    problems += _unknown_names(composition)
+    problems += unknown_names(composition)
     places = [problem.place or Place("") for problem in problems]
     order = sorted(range(len(problems)), key=lambda i: (places[i].source, places[i].line or 0, places[i].column or 0))
     return [problems[i] for i in order]
@@ -202,26 +201,3 @@ def _fields_at(annotation: Any, location: tuple[str | int, ...]) -> list[str]:
         field = fields[str(location[0])]
         return _fields_at(field.annotation, location[1:])
     return _fields_at(get_args(annotation)[-1], location[1:]) if get_args(annotation) and location else []
-
-
-def _unknown_names(composition: Composition) -> Iterator[Diagnostic]:
-    """Names in one section that are meant to be found in another."""
-    sections = {name: value for name, value in composition.tree.items() if isinstance(value, dict)}
-    configs, weights, pretrained = (sections.get(name, {}) for name in ("configs", "weights", "pretrained"))
-    meant: list[tuple[str, Path, Iterable[str]]] = []
-    for name in set(sections.get("hparams", {})) & set(SECTIONS):
-        yield Diagnostic(f"`{name}` cannot be an hparam: it is a section", composition.key_place(("hparams", name)))
-    for format, config in configs.items():
-        read = config.get("read") if isinstance(config, dict) else None
-        read = read if isinstance(read, dict) else {}
-        meant += [("hparam", ("configs", format, "read", name), sections.get("hparams", {})) for name in read]
-        if isinstance(config, dict) and isinstance(like := config.get("like"), str) and like not in configs:
-            place = composition.place(("configs", format, "like"))
-            yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
-    for name, formats in pretrained.items():
-        formats = formats if isinstance(formats, dict) else {}
-        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in formats]
-    for kind, path, known in meant:
-        if path[-1] not in known:
-            message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"
-            yield Diagnostic(message, composition.key_place(path), did_you_mean(str(path[-1]), known))

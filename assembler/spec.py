@@ -87,6 +87,11 @@ class Spec:
         """This spec with values changed, as `override` takes them."""
         return _checked_sections(override(self.composition, overrides))
 
+    def architecture(self) -> Spec:
+        """The spec without what variants and overrides change: the last file of its chain that has `configs:`."""
+        files = [layer.file for layer in self.composition.layers if "configs" in layer.document.tree]
+        return load_spec(files[-1]) if files else self
+
     def place(self, path: Path) -> Place | None:
         """Where the value at `path`, or the nearest thing around it, stands."""
         return self.composition.place(path)

@@ -19,6 +19,7 @@ from .compose import Composition, Overrides, compose
 from .documents import Path, shown
 from .faults import Fault, Schema, dotted, faults
 from .resolve import Hparams, chain, references, resolve, resolve_hparams
+from .unknown import unknown_names
 
 if TYPE_CHECKING:
     from .spec import Spec
@@ -81,7 +82,7 @@ def check(spec: Spec | Composition, hparams: Hparams | None = None) -> list[Diag
         for fault, source in zip(found, sources, strict=True)
         if source or not any(computed(path) for path in fault.chain)
     ]
-    return _unique(problems)
+    return _unique([*problems, *unknown_names(composition)])
 
 
 def _unique(problems: list[Diagnostic]) -> list[Diagnostic]:

@@ -205,11 +205,12 @@ def test_caches_are_bounded() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
     vocabulary = {piece: i for i, piece in enumerate(["[UNK]", *letters, *(f"##{letter}" for letter in letters)])}
     pipeline = WordPipeline(BasicNormalizer(), WhitespacePunctuation(), WordPiece(vocabulary))
-    for held in (pipeline._chunk_ids, pipeline._word_ids, pipeline._chunk_details):
+    caches = (pipeline._chunk_ids, pipeline._word_ids, pipeline._chunk_details, pipeline._cut)
+    for held in caches:
         held._limit = 100
     text = " ".join(f"{chr(97 + i % 26)}{'abcdefghij'[i // 26 % 10]}{'xyz'[i % 3]}" for i in range(5000))
     assert pipeline.details(text).ids == pipeline.ids(text)
-    for held in (pipeline._chunk_ids, pipeline._word_ids, pipeline._chunk_details):
+    for held in caches:
         assert 0 < len(held) <= 100
 
 

@@ -37,6 +37,7 @@ class WordPipeline:
     def __init__(self, normalizer: BasicNormalizer, pre_tokenizer: WhitespacePunctuation, model: WordPiece) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
         self._table = Cache(self._spaced)
+        self._cut = Cache(model.cut, longest=model.max_word_length)
         self._word_ids = Cache(self._ids_of_word, longest=model.max_word_length)
         self._chunk_ids = Cache(self._ids_of_chunk, longest=LONGEST_CHUNK)
         self._chunk_details = Cache(self._details_of_chunk, longest=LONGEST_CHUNK)
@@ -46,26 +47,32 @@ class WordPipeline:
         self._misleading = re.compile(f"[{re.escape(other)}]") if other else None  # where str.split would go wrong
 
     def ids(self, text: str) -> list[int]:
-        if self._misleading is not None and self._misleading.search(text):
-            chunks = self._chunk.findall(text)
-        else:
-            chunks = text.split()
-        return list(chain.from_iterable(map(self._chunk_ids.__getitem__, chunks)))
+        return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self._chunks(text))))
 
     def details(self, text: str) -> Details:
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         words: list[int] = []
-        count = 0
+        base = count = 0
         known = self._chunk_details
-        for match in self._chunk.finditer(text):
-            base = match.start()
-            chunk_ids, chunk_offsets, chunk_words, chunk_count = known[match.group()]
+        for chunk in self._chunks(text):
+            base = text.index(chunk, base)
+            chunk_ids, chunk_offsets, chunk_words, chunk_count = known[chunk]
             ids += chunk_ids
-            offsets += [(start + base, end + base) for start, end in chunk_offsets]
-            words += [word + count for word in chunk_words]
+            for start, end in chunk_offsets:
+                offsets.append((start + base, end + base))
+            if chunk_count == 1:
+                words += [count] * len(chunk_ids)
+            else:
+                words += [word + count for word in chunk_words]
             count += chunk_count
+            base += len(chunk)
         return Details(ids, offsets, words)
+
+    def _chunks(self, text: str) -> list[str]:
+        if self._misleading is not None and self._misleading.search(text):
+            return self._chunk.findall(text)
+        return text.split()
 
     def _spaced(self, point: int) -> str:
         """What a character becomes once words are set apart by blanks."""
@@ -76,7 +83,7 @@ class WordPipeline:
         )
 
     def _ids_of_word(self, word: str) -> tuple[int, ...]:
-        return self.model.cut(word)[0]
+        return self._cut[word][0]
 
     def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
         if self.normalizer.context is not None and self.normalizer.context.search(chunk):
@@ -92,7 +99,7 @@ class WordPipeline:
         count = 0
         for count, match in enumerate(_WORD.finditer(text), 1):
             base = start = match.start()
-            pieces, ends = self.model.cut(match.group())
+            pieces, ends = self._cut[match.group()]
             ids += pieces
             words += [count - 1] * len(pieces)
             for end in ends:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from ..errors import TokenizerError
 
+_HEAD = 3
+
 
 class WordPiece:
     """Cuts one word into pieces of `vocabulary` (piece to id).
@@ -34,7 +36,6 @@ class WordPiece:
         self._next = {
             piece[cut:]: number for piece, number in vocabulary.items() if piece.startswith(continuing_prefix)
         }
-        # The longest piece by its first character: where to begin looking, and a quick end for unknown characters.
         self._first_reach = _reach(self._first)
         self._next_reach = _reach(self._next)
 
@@ -50,7 +51,8 @@ class WordPiece:
         ends: list[int] = []
         start, pieces, reach = 0, self._first, self._first_reach
         while start < size:
-            for end in range(min(size, start + reach.get(word[start], 0)), start, -1):
+            longest = reach.get(word[start:start + _HEAD], _HEAD - 1)
+            for end in range(min(size, start + longest), start, -1):
                 number = pieces.get(word[start:end])
                 if number is not None:
                     break
@@ -63,8 +65,11 @@ class WordPiece:
 
 
 def _reach(pieces: Mapping[str, int]) -> dict[str, int]:
+    """The length of the longest piece by its first characters: where to begin looking. No entry means that no piece
+    has as many."""
     longest: dict[str, int] = {}
     for piece in pieces:
-        if len(piece) > longest.get(piece[:1], 0):
-            longest[piece[0]] = len(piece)
+        head = piece[:_HEAD]
+        if len(piece) >= _HEAD and len(piece) > longest.get(head, 0):
+            longest[head] = len(piece)
     return longest

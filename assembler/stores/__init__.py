@@ -30,7 +30,7 @@ KINDS: dict[str, Kind] = {
 INDEX = ".index.json"
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
     ".h5": "TensorFlow or Keras", ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX",
-    ".gguf": "llama.cpp", ".npy": "NumPy", ".npz": "NumPy",
+    ".gguf": "GGUF", ".npy": "NumPy", ".npz": "NumPy",
 }
 
 

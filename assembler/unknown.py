@@ -1,0 +1,59 @@
+"""Names in one section of a spec that are meant to be found in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..errors import Diagnostic, did_you_mean
+from .compose import Composition, Origin
+from .documents import Path
+from .layers import SECTIONS
+from .resolve import references
+
+
+def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
+    """What each section calls by a name that the section meant does not have."""
+    sections = {name: value for name, value in composition.tree.items() if isinstance(value, dict)}
+    configs, weights, pretrained = (sections.get(name, {}) for name in ("configs", "weights", "pretrained"))
+    meant: list[tuple[str, Path, Iterable[str]]] = []
+    for name in set(sections.get("hparams", {})) & set(SECTIONS):
+        yield Diagnostic(f"`{name}` cannot be an hparam: it is a section", composition.key_place(("hparams", name)))
+    for format, config in configs.items():
+        read = config.get("read") if isinstance(config, dict) else None
+        read = read if isinstance(read, dict) else {}
+        meant += [("hparam", ("configs", format, "read", name), sections.get("hparams", {})) for name in read]
+        if isinstance(config, dict) and isinstance(like := config.get("like"), str) and like not in configs:
+            place = composition.place(("configs", format, "like"))
+            yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
+    for name, formats in pretrained.items():
+        formats = formats if isinstance(formats, dict) else {}
+        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in formats]
+    for kind, path, known in meant:
+        if path[-1] not in known:
+            message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"
+            yield Diagnostic(message, composition.key_place(path), did_you_mean(str(path[-1]), known))
+    yield from _unused_hparams(composition, sections)
+
+
+def _unused_hparams(composition: Composition, sections: Mapping[str, Mapping[str, Any]]) -> Iterator[Diagnostic]:
+    """Hparams that a file adds to what it extends, and that nothing refers to: most likely misspelt."""
+    hparams = sections.get("hparams", {})
+    added = [name for name in hparams if _is_added(composition.origins["hparams", name])]
+    if not added:
+        return
+    used = set(references(composition.tree))
+    for config in sections.get("configs", {}).values():
+        used |= set(config.get("read") or ()) if isinstance(config, dict) else set()
+    for name in added:
+        if name not in used and name.isidentifier():
+            label = did_you_mean(name, (other for other in hparams if other in used))
+            message = f"unknown key `{name}` in `hparams`"
+            help = None if label else f"nothing refers to it; `${{{name}}}` in a node would"
+            yield Diagnostic(message, composition.key_place(("hparams", name)), label, help=help)
+
+
+def _is_added(origin: Origin) -> bool:
+    while origin.replaced is not None:
+        origin = origin.replaced
+    return origin.layer > 0
