@@ -142,9 +142,11 @@ def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """`did you mean …?`, or the choices themselves when there are few, or nothing."""
     choices = list(choices)
-    close = nearest(word, choices)
+    close = nearest(word, choices, count=2)
     if close:
-        return "did you mean " + " or ".join(f"`{name}`" for name in close[:2]) + "?"
+        likeness = [difflib.SequenceMatcher(None, name, word).ratio() for name in close]
+        near = [name for name, ratio in zip(close, likeness, strict=True) if ratio > likeness[0] - 0.1]
+        return "did you mean " + " or ".join(f"`{name}`" for name in near) + "?"
     return "known: " + ", ".join(f"`{name}`" for name in choices) if 0 < len(choices) <= 12 else ""
 
 

@@ -12,7 +12,7 @@ import torch
 from ..blocks import registry
 from ..errors import SpecError, did_you_mean
 from .construct import Constructor, wanted
-from .mapping import Source, compile_rules, expand_rules
+from .mapping import Source, find_sources
 from .model import HeadRun, Model
 from .resolve import Hparams
 from .spec import Spec
@@ -31,16 +31,9 @@ class Skeleton:
     head: str  # the choice in one word, `body` for none
     sections: Mapping[str, Any]  # the interpolated spec
 
-    def sources(self, format: str, *, strict: bool = True) -> list[Source]:
+    def sources(self, format: str) -> list[Source]:
         """Where each parameter is stored in one of the spec's formats."""
-        section = self.sections["weights"][format]
-        spec = self.model.spec
-        rules = section.get("rules") or {}
-        places = {key: spec.place(("weights", format, "rules", key)) for key in rules}
-        owners = [*self.model.part_names, *(f"heads.{name}" for name in self.model.heads)]
-        return expand_rules(
-            self.model, compile_rules(rules, places, owners), section.get("leaves") or {}, strict=strict
-        )
+        return find_sources(self.model, self.sections["weights"][format], format)
 
 
 def assemble(spec: Spec, hparams: Mapping[str, Any], head: HeadChoice) -> Skeleton:

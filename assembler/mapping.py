@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from ..errors import Diagnostic, Place, SpecError, did_you_mean
 from .ops import OpError, Pipeline
 from .patterns import Pattern, PatternError, expand, fill, first_that_holds
+
+if TYPE_CHECKING:
+    from .model import Model
 
 HEADS = "heads."
 
@@ -38,6 +41,14 @@ class Source:
     targets: tuple[str, ...]
     pipeline: Pipeline
     body: bool
+
+
+def find_sources(model: Model, section: Mapping[str, Any], format: str) -> list[Source]:
+    """Where each parameter of an assembled model is stored; `section` is the interpolated one of the format."""
+    rules = section.get("rules") or {}
+    places = {key: model.spec.place(("weights", format, "rules", key)) for key in rules}
+    owners = [*model.part_names, *(f"{HEADS}{name}" for name in model.heads)]
+    return expand_rules(model, compile_rules(rules, places, owners), section.get("leaves") or {})
 
 
 def compile_rules(
@@ -73,11 +84,11 @@ def _owner(name: str) -> str:
 
 
 def expand_rules(
-    model: nn.Module, rules: Sequence[Rule], leaves: Mapping[str, Mapping[str, str]], *, strict: bool = True
+    model: nn.Module, rules: Sequence[Rule], leaves: Mapping[str, Mapping[str, str]]
 ) -> list[Source]:
     """The source of every parameter of `model`, tied names included, in the model's order.
 
-    With `strict`, SpecError lists parameters with no rule or several, and rules that match nothing.
+    SpecError lists parameters with no rule or several, and rules that match nothing.
     """
     sources: dict[str, Source] = {}
     used: set[str] = set()
@@ -108,15 +119,14 @@ def expand_rules(
         targets = tuple(canonical.get(member, member) for member in members)
         pipeline = Pipeline.parse([*leaf_ops, *rule.ops])
         sources.setdefault(stored, Source(stored, targets, pipeline, not name.startswith(HEADS)))
-    if strict:
-        keys = {rule.key: rule.place for rule in rules}
-        problems += [
-            Diagnostic(f"the rule `{key}` matches no parameter", place, label=did_you_mean(key, names))
-            for key, place in keys.items()
-            if key not in used
-        ]
-        if problems:
-            raise SpecError(*problems)
+    keys = {rule.key: rule.place for rule in rules}
+    problems += [
+        Diagnostic(f"the rule `{key}` matches no parameter", place, label=did_you_mean(key, names))
+        for key, place in keys.items()
+        if key not in used
+    ]
+    if problems:
+        raise SpecError(*problems)
     return list(sources.values())
 
 

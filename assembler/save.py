@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ..errors import DownloadError, SpecError, UsageError, did_you_mean
-from .assemble import Skeleton, assemble
 from .compose import override
 from .config import write_config
+from .mapping import find_sources
 from .names import OWN_FORMAT, SPEC, WEIGHTS
 from .render import render
 from .stores import write_safetensors
@@ -35,9 +35,10 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
         tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
         name, text = SPEC, _own_spec(model)
     else:
-        skeleton = assemble(model.spec, model.config.to_dict(), [run.name for run in model.runs] or None)
-        name, text = skeleton.sections["configs"][format]["file"], _config(model, skeleton, format)
-        tensors = dict(_stored(model, skeleton, format))
+        sections = model.spec.interpolated(model.config.to_dict())
+        rules = sections["configs"][format]
+        name, text = rules["file"], _config(model, rules, format)
+        tensors = dict(_stored(model, sections["weights"][format], format))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_safetensors(folder / WEIGHTS, tensors, metadata={"format": "pt"})
@@ -53,7 +54,7 @@ def _own_spec(model: Model) -> str:
     return render(override(model.spec.composition, {k: v for k, v in hparams.items() if v != written[k]}))
 
 
-def _config(model: Model, skeleton: Skeleton, format: str) -> str:
+def _config(model: Model, rules: Mapping[str, Any], format: str) -> str:
     """The format's config. SpecError if the spec is a variant whose structure no config of the format can tell."""
     base, hparams = model.spec.architecture(), model.config.to_dict()
     own, theirs = model.spec.composition.tree, base.composition.tree
@@ -64,7 +65,6 @@ def _config(model: Model, skeleton: Skeleton, format: str) -> str:
             f"{model.spec.name} is built otherwise than {base.name}, and a {format} config cannot say how",
             help=f'save it with its spec: format="{OWN_FORMAT}"',
         )
-    rules = skeleton.sections["configs"][format]
     defaults = base.hparams({name: hparams[name] for name in rules.get("read") or {} if name in hparams})
     config = write_config(hparams, defaults, rules, head=_head_name(model), format=format)
     return json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -80,14 +80,14 @@ def _head_name(model: Model) -> str:
     return next(combined, "")
 
 
-def _stored(model: Model, skeleton: Skeleton, format: str) -> Iterator[tuple[str, Tensor]]:
+def _stored(model: Model, section: Mapping[str, Any], format: str) -> Iterator[tuple[str, Tensor]]:
     """Stored names and tensors. A model with heads writes the format's first prefix before the body's names, a body
     alone the last, as the format's own library does."""
-    prefixes = skeleton.sections["weights"][format].get("prefix") or [""]
+    prefixes = section.get("prefix") or [""]
     prefix = prefixes[0] if model.runs else prefixes[-1]
     parameters = dict(model.named_parameters())
     done: set[str] = set()
-    for source in skeleton.sources(format):
+    for source in find_sources(model, section, format):
         if not done.issuperset(source.targets):
             done.update(source.targets)
             ours = [parameters[target].detach() for target in source.targets]

@@ -103,6 +103,7 @@ TRUNCATION = [
 LENGTHS = [{}, {"max_length": 8}, {"max_length": 16}]
 
 
+@pytest.mark.filterwarnings("ignore:`max_length` is ignored")
 @pytest.mark.parametrize("limit", [None, 12], ids=["unlimited", "12"])
 @pytest.mark.parametrize("name", INPUTS)
 def test_padding_and_truncation(folder: Path, name: str, limit: int | None) -> None:
@@ -247,6 +248,8 @@ def test_decoding(folder: Path, ours: Tokenizer) -> None:
     other = theirs(folder)
     ids = other([LONG, "do not t ! ' s . the houses", "[CLS] ##s"])["input_ids"]
     ids.append([*range(len(VOCABULARY)), 99999])
+    assert ours.add_tokens(["we do not"]) == other.add_tokens(["we do not"]) == 1
+    ids.append(ours.encode("we do not, the we do not"))
     for skip, clean in itertools.product((False, True), (None, False, True)):
         options = {"skip_special_tokens": skip, "clean_up_tokenization_spaces": clean}
         assert ours.batch_decode(ids, **options) == other.batch_decode(ids, **options) == ours.decode(ids, **options)
@@ -350,6 +353,11 @@ def test_files_of_2019(tmp_path: Path) -> None:
     for text in ("E <a> e <b> [MASK]", LONG):
         same(mine, other, text, truncation=True)
     assert mine.decode(mine.encode("<b>a"), skip_special_tokens=True) == "a"
+    listed = {"mask_token": "e", "added_tokens_decoder": {str(size): AddedToken("<c>", single_word=True).as_dict()}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(listed))  # now the older files do not count
+    mine, other = build_tokenizer(SECTION, tmp_path), theirs(tmp_path)
+    assert mine.mask_token == other.mask_token == "e" and mine.get_vocab() == other.get_vocab()
+    same(mine, other, "<a> E <b> <c>  x<c>")
 
 
 @pytest.mark.parametrize("inputs, options, message", [

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import modelwright as mw
+from modelwright.assembler.mapping import find_sources
 
 TOLERANCE = 2e-5
 
@@ -74,14 +75,10 @@ def assert_outputs(ours: Any, theirs: Any, names: tuple[str, ...], rows: Tensor 
 
 def stored_gradients(model: mw.Model, names: set[str]) -> dict[str, Tensor]:
     """Gradients in the reference's layout, by those of its names that the model's mapping leads to."""
-    from modelwright.assembler.assemble import assemble
-
-    heads = [run.name for run in model.runs]
-    skeleton = assemble(model.spec, model.config.to_dict(), heads or None)
-    section = skeleton.sections["weights"]["huggingface"]
+    section = model.spec.interpolated(model.config.to_dict())["weights"]["huggingface"]
     twins = {name: twin for twin, name in section.get("duplicates", {}).items()}
     found = {}
-    for source in skeleton.sources("huggingface"):
+    for source in find_sources(model, section, "huggingface"):
         gradients = [model.get_parameter(target).grad for target in source.targets]
         if any(gradient is None for gradient in gradients):
             continue

@@ -78,6 +78,19 @@ def test_golden(folder: Path) -> None:
             model.zero_grad()
 
 
+@pytest.mark.parametrize("folder", [f for f in FOLDERS if (f / "model.safetensors").exists()], ids=lambda f: f.name)
+def test_saving_gives_back_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    case, _ = read(folder)
+    head = next((call["head"] for call in case["calls"] if call["head"]), None)
+    mw.build(spec_of(folder), weights=folder, head=head).save(tmp_path)
+    before, after = load_file(folder / "model.safetensors"), load_file(tmp_path / "model.safetensors")
+    twins = {"transformer.r_w_bias", "transformer.r_r_bias"}  # stored once under the first layer's name
+    assert before.keys() - after.keys() <= twins | {"transformer.pos_emb.inv_freq"} | {n for n in before if "cls." in n}
+    for name, tensor in after.items():
+        first = name if name in before else name.replace("layers.0.dec_attn.", "")
+        assert torch.equal(tensor, before[first]), name
+
+
 def compare(ours: Any, tensors: dict[str, torch.Tensor], gap: dict[str, float], key: str) -> None:
     expected = value(tensors, key)
     if isinstance(expected, torch.Tensor):
