@@ -62,7 +62,7 @@ def build(
     try:
         return _build(
             spec, checkpoint, head=head, overrides=overrides, config=config, hparams=hparams,
-            device=torch.device(device or "cpu"), dtype=_dtype(dtype),
+            device=_device(device), dtype=_dtype(dtype),
             allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
         )  # fmt: skip
     finally:
@@ -137,6 +137,16 @@ def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry
     names = [name for name, _ in skeleton.model.named_parameters()]
     skeleton.model.load_report = LoadReport(fresh=names, tied=[tie.name for tie in skeleton.ties])
     return skeleton.model
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    try:
+        found = torch.device(device or "cpu")
+    except RuntimeError:
+        raise UsageError(f"there is no kind of device `{device}`", help="cpu, cuda, cuda:1, mps, …") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("torch sees no CUDA device here", help="--device cpu (device=\"cpu\")")
+    return found
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

@@ -41,9 +41,12 @@ def read_config(
             if value is None or hparam in hparams:
                 continue
             if not isinstance(way, str) and "length_of" in way:
+                if not isinstance(value, dict | list):
+                    problems.append(Diagnostic(f"{name} says {key} = {value!r}, which is no list of labels"))
+                    continue
                 value = len(value)
             elif not isinstance(way, str) and "values" in way:
-                if value not in way["values"]:
+                if not isinstance(value, str) or value not in way["values"]:
                     problems.append(
                         Diagnostic(f"{name} says {key} = {value!r}; known are {', '.join(map(repr, way['values']))}")
                     )
@@ -60,11 +63,19 @@ def read_config(
             )
             for key in unknown
         ]  # fmt: skip
+    if "id2label" in hparams:
+        hparams["id2label"] = _numbered(hparams["id2label"])
     if problems:
         raise WeightsError(*problems)
-    if "id2label" in hparams:
-        hparams["id2label"] = {int(index): label for index, label in hparams["id2label"].items()}
     return hparams
+
+
+def _numbered(labels: Any) -> dict[int, str] | None:
+    """Labels by number; None for what is none (its length has been judged as `num_labels`)."""
+    try:
+        return {int(index): str(label) for index, label in labels.items()}
+    except (AttributeError, ValueError):
+        return None
 
 
 def write_config(

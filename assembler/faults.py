@@ -192,6 +192,12 @@ def _bad_name(error: ValidationError, schema: Schema) -> Iterator[Fault]:
     yield Fault(path, f"`{error.instance}` cannot be a name", help="letters, digits and _, no digit first", on_key=True)
 
 
+def _out_of_bounds(error: ValidationError, _: Schema) -> Iterator[Fault]:
+    path, bound = tuple(error.absolute_path), "at least" if error.validator == "minimum" else "at most"
+    message = f"must be {bound} {error.validator_value}, but is {quoted(error.instance)}"
+    yield Fault(path, message, of_value=True, chain=(path,))
+
+
 def _other(error: ValidationError, _: Schema) -> Iterator[Fault]:
     path = tuple(error.absolute_path)
     yield Fault(path, f"is not allowed: {error.message}", of_value=True, chain=(path,))
@@ -199,7 +205,8 @@ def _other(error: ValidationError, _: Schema) -> Iterator[Fault]:
 
 DESCRIBE = {
     "additionalProperties": _unknown_keys, "type": _wrong_value, "anyOf": _wrong_value, "enum": _not_in_list,
-    "x-required": _missing_keys, "x-present": _absent, "x-divides": _uneven, "pattern": _bad_name,
+    "minimum": _out_of_bounds, "maximum": _out_of_bounds, "x-required": _missing_keys, "x-present": _absent,
+    "x-divides": _uneven, "pattern": _bad_name,
 }  # fmt: skip
 
 

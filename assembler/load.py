@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..errors import Diagnostic, WeightsError
+from ..errors import Diagnostic, UsageError, WeightsError
 from .assemble import Skeleton
 from .plan import Plan, check_plan, make_plan
 from .report import LoadReport
@@ -112,10 +112,18 @@ def initialise(skeleton: Skeleton, *, device: torch.device, dtype: torch.dtype) 
         loaded = {name: p for name, p in module._parameters.items() if p is not None and name not in waiting}
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                module._parameters[name] = nn.Parameter(torch.empty(parameter.shape, device=device, dtype=dtype))
+                module._parameters[name] = nn.Parameter(_empty(parameter.shape, device, dtype))
         module.reset_parameters(std)
         module._parameters.update(loaded)
     apply_ties(model, list(skeleton.ties))
+
+
+def _empty(shape: torch.Size, device: torch.device, dtype: torch.dtype) -> Tensor:
+    try:
+        return torch.empty(shape, device=device, dtype=dtype)
+    except RuntimeError as error:  # of which torch's out-of-memory errors are
+        size = f"{shape.numel() * dtype.itemsize / 2**30:,.1f} GiB"
+        raise UsageError(f"{device} has no room for a parameter of {list(shape)}, {size}") from error
 
 
 def _waiting(model: nn.Module) -> Iterator[tuple[nn.Module, list[str]]]:

@@ -167,7 +167,8 @@ def argument_schema(argument: Parameter) -> Schema:
         schema["default"] = argument.default
     if argument.slot is None:
         kind = argument.annotation | None if argument.optional else argument.annotation
-        return schema | interpolable(draft07(TypeAdapter(kind).json_schema()))
+        bounds = {} if argument.range is None else {"minimum": argument.range.low, "maximum": argument.range.high}
+        return schema | interpolable(draft07(TypeAdapter(kind).json_schema()) | bounds)
     category = {"$ref": REF + argument.annotation.__name__}
     if argument.slot == "named":
         return schema | named(category)

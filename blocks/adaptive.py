@@ -13,10 +13,10 @@ from .base import Context, Embedding, Head
 from .embeddings import Lookup
 from .leaf import begin
 from .linear import Linear, linear
-from .registry import Block, BlockError, register
+from .registry import Block, BlockError, Size, register
 
 
-def cluster_bounds(vocab_size: int, cutoffs: Sequence[int]) -> list[tuple[int, int]]:
+def cluster_bounds(vocab_size: Size, cutoffs: Sequence[int]) -> list[tuple[int, int]]:
     """First id and end of each cluster. `cutoffs` are the inner ends, rising."""
     ends = [0, *cutoffs, vocab_size]
     if sorted(set(ends)) != ends:
@@ -28,7 +28,7 @@ def cluster_bounds(vocab_size: int, cutoffs: Sequence[int]) -> list[tuple[int, i
     return list(pairwise(ends))
 
 
-def cluster_tables(vocab_size: int, width: int, cutoffs: Sequence[int], divisor: int) -> list[tuple[int, int]]:
+def cluster_tables(vocab_size: Size, width: Size, cutoffs: Sequence[int], divisor: Size) -> list[tuple[int, int]]:
     """(rows, width) of each table: one for all words if `divisor` is 1, else one a cluster, width / divisor^i wide."""
     bounds = cluster_bounds(vocab_size, cutoffs)
     if divisor == 1:
@@ -44,7 +44,7 @@ class Projection(Block, nn.Module):
 
     leaf = "projection"
 
-    def __init__(self, hidden_size: int, width: int) -> None:
+    def __init__(self, hidden_size: Size, width: Size) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(hidden_size, width))
         begin(self)
@@ -71,7 +71,7 @@ class AdaptiveLookup(Embedding):
     reads: ClassVar = frozenset({"input_ids", "inputs_embeds"})
 
     def __init__(
-        self, *, size: int, width: int, hidden_size: int, cutoffs: list[int], divisor: int = 1, scale: float = 1.0
+        self, *, size: Size, width: Size, hidden_size: Size, cutoffs: list[int], divisor: Size = 1, scale: float = 1.0
     ) -> None:
         super().__init__()
         tables = cluster_tables(size, width, cutoffs, divisor)
@@ -114,7 +114,9 @@ class AdaptiveSoftmaxHead(Head):
 
     reads: ClassVar = frozenset({"last_hidden_state"})
 
-    def __init__(self, *, hidden_size: int, vocab_size: int, width: int, cutoffs: list[int], divisor: int = 1) -> None:
+    def __init__(
+        self, *, hidden_size: Size, vocab_size: Size, width: Size, cutoffs: list[int], divisor: Size = 1
+    ) -> None:
         super().__init__()
         tables = cluster_tables(vocab_size, width, cutoffs, divisor)
         self.bounds = cluster_bounds(vocab_size, cutoffs)

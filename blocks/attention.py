@@ -11,7 +11,7 @@ from .base import Context, Sublayer
 from .kernel import attend, join_heads, split_heads
 from .linear import Linear
 from .masks import cross_attention_mask, self_attention_mask
-from .registry import Divides, register
+from .registry import Divides, Probability, Size, register
 
 
 class MultiHead(Sublayer):
@@ -22,11 +22,11 @@ class MultiHead(Sublayer):
     def __init__(
         self,
         *,
-        hidden_size: int,
-        num_heads: int,
-        head_size: int | None,
+        hidden_size: Size,
+        num_heads: Size,
+        head_size: Size | None,
         bias: bool,
-        dropout: float,
+        dropout: Probability,
         init_scale: float,
     ) -> None:
         super().__init__()
@@ -66,12 +66,12 @@ class Attention(MultiHead):
     def __init__(
         self,
         *,
-        hidden_size: int,
-        num_heads: int,
-        head_size: int | None = None,
+        hidden_size: Size,
+        num_heads: Size,
+        head_size: Size | None = None,
         causal: bool = False,
         bias: bool = True,
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
         init_scale: float = 1.0,
     ) -> None:
         super().__init__(
@@ -118,11 +118,11 @@ class CrossAttention(MultiHead):
     def __init__(
         self,
         *,
-        hidden_size: int,
-        num_heads: int,
-        head_size: int | None = None,
+        hidden_size: Size,
+        num_heads: Size,
+        head_size: Size | None = None,
         bias: bool = True,
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
         init_scale: float = 1.0,
     ) -> None:
         super().__init__(

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .base import Context, Embedding, Norm, Part, positions
 from .leaf import begin
-from .registry import BlockError, register
+from .registry import BlockError, Count, Probability, Size, register
 
 
 class Lookup(Embedding):
@@ -18,7 +18,7 @@ class Lookup(Embedding):
 
     leaf = "lookup"
 
-    def __init__(self, size: int, width: int, padding_id: int | None = None) -> None:
+    def __init__(self, size: Size, width: Size, padding_id: Count | None = None) -> None:
         super().__init__()
         if padding_id is not None and not 0 <= padding_id < size:
             raise BlockError(f"padding id {padding_id} is outside the table of {size} rows", "padding_id", "size")
@@ -54,7 +54,7 @@ class TokenLookup(Lookup):
 
     reads: ClassVar = frozenset({"input_ids", "inputs_embeds"})
 
-    def __init__(self, *, size: int, width: int, padding_id: int | None = None, scale: float = 1.0) -> None:
+    def __init__(self, *, size: Size, width: Size, padding_id: Count | None = None, scale: float = 1.0) -> None:
         super().__init__(size, width, padding_id)
         self.scale = scale
 
@@ -76,7 +76,7 @@ class PositionLookup(Lookup):
 
     reads: ClassVar = frozenset({"position_ids"})
 
-    def __init__(self, *, size: int, width: int) -> None:
+    def __init__(self, *, size: Size, width: Size) -> None:
         super().__init__(size, width)
 
     def forward(self, context: Context) -> Tensor:
@@ -102,7 +102,7 @@ class SegmentLookup(Lookup):
 
     reads: ClassVar = frozenset({"token_type_ids"})
 
-    def __init__(self, *, size: int, width: int, optional: bool = False) -> None:
+    def __init__(self, *, size: Size, width: Size, optional: bool = False) -> None:
         super().__init__(size, width)
         self.optional = optional
 
@@ -122,7 +122,7 @@ class SumEmbeddings(Part):
         dropout: probability of dropping a value of the result in training.
     """
 
-    def __init__(self, *, lookups: dict[str, Embedding], norm: Norm | None = None, dropout: float = 0.0) -> None:
+    def __init__(self, *, lookups: dict[str, Embedding], norm: Norm | None = None, dropout: Probability = 0.0) -> None:
         super().__init__()
         self.names = tuple(lookups)
         for name, lookup in lookups.items():

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from .activation import ACTIVATIONS, Activation
 from .base import Context, Sublayer
 from .linear import Linear
-from .registry import BlockError, register
+from .registry import Count, Probability, Size, register
 
 
 @register("feed_forward")
@@ -30,17 +30,15 @@ class FeedForward(Sublayer):
     def __init__(
         self,
         *,
-        hidden_size: int,
-        intermediate_size: int,
+        hidden_size: Size,
+        intermediate_size: Size,
         activation: Activation = "gelu",
         bias: bool = True,
-        dropout: float = 0.0,
-        chunk_size: int = 0,
+        dropout: Probability = 0.0,
+        chunk_size: Count = 0,
         init_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        if chunk_size < 0:
-            raise BlockError(f"chunk_size is {chunk_size}; it counts positions, 0 for all at once", "chunk_size")
         self.activation = ACTIVATIONS[activation]
         self.dropout = dropout
         self.chunk_size = chunk_size

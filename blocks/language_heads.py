@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from .activation import ACTIVATIONS, Activation
 from .base import Context, Head, Norm
 from .linear import Linear
-from .registry import register
+from .registry import Size, register
 
 
 @register("lm_head")
@@ -32,8 +32,8 @@ class LanguageModelHead(Head):
     def __init__(
         self,
         *,
-        hidden_size: int,
-        vocab_size: int,
+        hidden_size: Size,
+        vocab_size: Size,
         bias: bool = True,
         transform: bool = False,
         activation: Activation = "identity",
@@ -67,7 +67,7 @@ class NextSentenceHead(Head):
     source: ClassVar = "pooler_output"
     reads: ClassVar = frozenset({"pooler_output"})
 
-    def __init__(self, *, hidden_size: int) -> None:
+    def __init__(self, *, hidden_size: Size) -> None:
         super().__init__()
         self.projection = Linear(hidden_size, 2)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base import Context, Norm, Sublayer
-from .registry import Block, Factory, register
+from .registry import Block, Factory, Probability, register
 
 
 @register("layer")
@@ -30,7 +30,7 @@ class Layer(Block, nn.Module):
         sublayers: dict[str, Sublayer],
         norm: Factory[Norm],
         residual: Literal["pre", "post"] = "post",
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
         self.dropout = dropout

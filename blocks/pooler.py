@@ -9,7 +9,7 @@ from torch import Tensor
 from .activation import ACTIVATIONS, Activation
 from .base import Context, Part
 from .linear import Linear
-from .registry import register
+from .registry import Size, register
 
 
 @register("first_token_pooler")
@@ -26,7 +26,7 @@ class FirstTokenPooler(Part):
     reads: ClassVar = frozenset({"last_hidden_state"})
     provides: ClassVar = frozenset({"pooler_output"})
 
-    def __init__(self, *, hidden_size: int, activation: Activation = "tanh") -> None:
+    def __init__(self, *, hidden_size: Size, activation: Activation = "tanh") -> None:
         super().__init__()
         self.dense = Linear(hidden_size, hidden_size)
         self.activation = ACTIVATIONS[activation]

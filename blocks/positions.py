@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from .base import Context, Embedding, positions
-from .registry import BlockError, register
+from .registry import BlockError, Size, register
 
 
 def sinusoids(
-    position: Tensor, width: int, *, layout: Literal["halves", "interleaved"] = "halves", dtype: torch.dtype
+    position: Tensor, width: Size, *, layout: Literal["halves", "interleaved"] = "halves", dtype: torch.dtype
 ) -> Tensor:
     """sin and cos of position / 10000^(2i / width). Paper: Vaswani et al. 2017, arXiv:1706.03762.
 
@@ -40,7 +40,7 @@ class SinusoidalPositions(Embedding):
 
     reads: ClassVar = frozenset({"position_ids"})
 
-    def __init__(self, *, width: int, layout: Literal["halves", "interleaved"] = "interleaved") -> None:
+    def __init__(self, *, width: Size, layout: Literal["halves", "interleaved"] = "interleaved") -> None:
         super().__init__()
         self.width = width
         self.layout = layout

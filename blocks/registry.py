@@ -15,7 +15,7 @@ import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from torch import nn
 
@@ -44,6 +44,19 @@ class BlockError(UsageError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds of a number, both included."""
+
+    low: float
+    high: float
+
+
+Size = Annotated[int, Range(1, 2**28)]  # of a dimension
+Count = Annotated[int, Range(0, 2**28)]
+Probability = Annotated[float, Range(0, 1)]
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One constructor argument of a block."""
 
@@ -53,6 +66,7 @@ class Parameter:
     slot: SlotKind | None
     optional: bool  # None is allowed
     doc: str
+    range: Range | None = None
 
     @property
     def required(self) -> bool:
@@ -121,14 +135,17 @@ def blocks(category: type | None = None) -> Iterator[tuple[str, type[nn.Module]]
 @cache
 def parameters(cls: type[nn.Module]) -> dict[str, Parameter]:
     """The constructor's arguments, in order."""
-    hints = get_type_hints(cls.__init__)
+    hints = get_type_hints(cls.__init__, include_extras=True)
     docs = argument_docs(cls)
     found = {}
     for name, argument in inspect.signature(cls.__init__).parameters.items():
         if argument.kind is inspect.Parameter.KEYWORD_ONLY:
             annotation, optional = _strip_none(hints[name])
+            bounds = None
+            if get_origin(annotation) is Annotated:
+                annotation, bounds = get_args(annotation)
             annotation, slot = _slot(annotation)
-            found[name] = Parameter(name, annotation, argument.default, slot, optional, docs.get(name, ""))
+            found[name] = Parameter(name, annotation, argument.default, slot, optional, docs.get(name, ""), bounds)
     return found
 
 

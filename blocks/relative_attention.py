@@ -15,7 +15,7 @@ from .leaf import begin
 from .linear import Linear
 from .masks import self_attention_mask
 from .positions import sinusoids
-from .registry import register
+from .registry import Count, Probability, Size, register
 
 #: Queries whose scores by distance are in memory at a time.
 CHUNK = 128
@@ -35,7 +35,7 @@ class RelativeAttention(MultiHead):
         bias: whether the projections have biases.
         dropout: probability of dropping an attention weight in training.
         position_dropout: probability of dropping a value of the sinusoids in training.
-        clamp_length: distances beyond it count as it; 0 for no limit.
+        clamp_length: distances beyond it count as it; no limit unless positive.
         window: positions seen, the own one included; all if absent.
         init_scale: factor on the initial weights of the output projection.
     """
@@ -45,14 +45,14 @@ class RelativeAttention(MultiHead):
     def __init__(
         self,
         *,
-        hidden_size: int,
-        num_heads: int,
-        head_size: int | None = None,
+        hidden_size: Size,
+        num_heads: Size,
+        head_size: Size | None = None,
         bias: bool = False,
-        dropout: float = 0.0,
-        position_dropout: float = 0.0,
+        dropout: Probability = 0.0,
+        position_dropout: Probability = 0.0,
         clamp_length: int = 0,
-        window: int | None = None,
+        window: Count | None = None,
         init_scale: float = 1.0,
     ) -> None:
         super().__init__(

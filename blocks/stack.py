@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from .base import Context, Norm, Part
 from .layer import Layer
-from .registry import BlockError, Factory, register
+from .registry import BlockError, Count, Factory, Probability, Range, register
+
+Repeats = Annotated[int, Range(1, 10_000)]
 
 
 @register("stack")
@@ -28,10 +30,10 @@ class Stack(Part):
 
     reads: ClassVar = frozenset({"last_hidden_state"})
 
-    def __init__(self, *, layer: Factory[Layer], repeat: int, norm: Norm | None = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self, *, layer: Factory[Layer], repeat: Repeats, norm: Norm | None = None, dropout: Probability = 0.0
+    ) -> None:
         super().__init__()
-        if repeat < 1:
-            raise BlockError(f"a stack of {repeat} layers; it needs one at least", "repeat")
         self.layers = nn.ModuleList(layer() for _ in range(repeat))
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
@@ -75,14 +77,12 @@ class MemoryStack(Stack):
         self,
         *,
         layer: Factory[Layer],
-        repeat: int,
-        memory_length: int,
+        repeat: Repeats,
+        memory_length: Count,
         norm: Norm | None = None,
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__(layer=layer, repeat=repeat, norm=norm, dropout=dropout)
-        if memory_length < 0:
-            raise BlockError(f"memory_length is {memory_length}; it counts positions, 0 for none", "memory_length")
         self.memory_length = memory_length
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:

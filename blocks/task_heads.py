@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .base import Context, Head
 from .linear import Linear
-from .registry import BlockError, register
+from .registry import BlockError, Count, Probability, Size, register
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
@@ -52,10 +52,10 @@ class SequenceClassificationHead(Head):
     def __init__(
         self,
         *,
-        hidden_size: int,
-        num_labels: int = 2,
+        hidden_size: Size,
+        num_labels: Size = 2,
         bias: bool = True,
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
         problem_type: ProblemType | None = None,
     ) -> None:
         super().__init__()
@@ -91,12 +91,12 @@ class LastTokenClassificationHead(SequenceClassificationHead):
     def __init__(
         self,
         *,
-        hidden_size: int,
-        num_labels: int = 2,
+        hidden_size: Size,
+        num_labels: Size = 2,
         bias: bool = True,
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
         problem_type: ProblemType | None = None,
-        padding_id: int | None = None,
+        padding_id: Count | None = None,
     ) -> None:
         super().__init__(
             hidden_size=hidden_size, num_labels=num_labels, bias=bias, dropout=dropout, problem_type=problem_type
@@ -135,7 +135,7 @@ class TokenClassificationHead(Head):
         dropout: probability of dropping a value of the input in training.
     """
 
-    def __init__(self, *, hidden_size: int, num_labels: int = 2, dropout: float = 0.0) -> None:
+    def __init__(self, *, hidden_size: Size, num_labels: Size = 2, dropout: Probability = 0.0) -> None:
         super().__init__()
         self.projection = Linear(hidden_size, num_labels)
         self.dropout = dropout
@@ -158,7 +158,7 @@ class QuestionAnsweringHead(Head):
 
     labels: ClassVar = ("start_positions", "end_positions")
 
-    def __init__(self, *, hidden_size: int) -> None:
+    def __init__(self, *, hidden_size: Size) -> None:
         super().__init__()
         self.projection = Linear(hidden_size, 2)
 
@@ -195,7 +195,7 @@ class MultipleChoiceHead(Head):
     reads: ClassVar = frozenset({"pooler_output"})
     wants_choices: ClassVar = True
 
-    def __init__(self, *, hidden_size: int, dropout: float = 0.0) -> None:
+    def __init__(self, *, hidden_size: Size, dropout: Probability = 0.0) -> None:
         super().__init__()
         self.projection = Linear(hidden_size, 1)
         self.dropout = dropout
@@ -220,7 +220,7 @@ class ChoiceHead(Head):
     labels: ClassVar = ("mc_labels",)
     wants_choices: ClassVar = True
 
-    def __init__(self, *, hidden_size: int, dropout: float = 0.0) -> None:
+    def __init__(self, *, hidden_size: Size, dropout: Probability = 0.0) -> None:
         super().__init__()
         self.projection = Linear(hidden_size, 1)
         self.dropout = dropout

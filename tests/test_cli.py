@@ -173,6 +173,10 @@ def test_exit_codes_of_the_rest(run, folder: Path, monkeypatch: pytest.MonkeyPat
     assert run("build", "bert", "--weights", "no/such/path/at/all")[0] == 3
     assert run("build", "bert", "--weights", "bert-base-uncased")[0] == 3  # the tests are offline
     assert run("build")[0] == 2 and run("biuld")[0] == 2 and run("build", "bert", "--set", "x")[0] == 2
+    assert run("build", "bert", "--device", "cudda")[0] == 2 and run("build", "bert", "--dtype", "float99")[0] == 2
+    assert "must be at least 1" in run("build", "bert", "--set", "num_hidden_layers=0")[2]
+    assert "must be at most 10000" in run("validate", "bert", "--set", "num_hidden_layers=1000000000")[2]
+    assert "must be at most 1" in run("validate", "bert", "--set", "hidden_dropout=1.5")[2]
     assert run("build", "no_such_spec")[0] == 1
     assert run("build", "bert", "--head", "masked_ml")[0] == 1
     assert run("build", "bert", "--plugin", "no_such_module")[0] == 2

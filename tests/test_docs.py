@@ -21,6 +21,7 @@ import modelwright as mw
 from modelwright import cli
 from modelwright.assembler.assemble import assemble
 from modelwright.assembler.layers import SECTIONS
+from modelwright.assembler.mapping import compile_rules
 from modelwright.assembler.validate import check_file
 from modelwright.blocks import registry
 
@@ -121,10 +122,17 @@ def check_spec(file: Path, text: str, *, complete: bool) -> None:
     problems = check_file(file)
     assert not problems, "\n\n".join(map(str, problems))
     spec = mw.load_spec(file)
+    if section := spec.tokenizer_section():
+        (file.parent / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
+        assert mw.tokenizers.build_tokenizer(section, file.parent)("Paris")["input_ids"] == [2, 5, 3]
     for head in (None, *spec.sections["heads"]):
         skeleton = assemble(spec, spec.checked(), head)
         for format in spec.weights_formats:
-            skeleton.sources(format, strict=complete)
+            if complete:
+                assert skeleton.sources(format)
+            else:
+                owners = [*skeleton.model.part_names, *(f"heads.{name}" for name in skeleton.model.heads)]
+                compile_rules(skeleton.sections["weights"][format].get("rules") or {}, {}, owners)
 
 
 def normal(line: str) -> str:

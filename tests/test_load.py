@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import modelwright as mw
@@ -170,6 +173,22 @@ def test_configs_that_do_not_fit(folder: Path, values: dict[str, object], messag
     with pytest.raises(ModelwrightError) as error:
         mw.build("bert", weights=edit_config(folder, **values))
     assert message in str(error.value)
+
+
+BERT_KEYS = sorted(transformers.BertConfig().to_dict())
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.dictionaries(
+    st.sampled_from(BERT_KEYS),
+    st.recursive(st.none() | st.booleans() | st.integers(-3, 2**40) | st.floats() | st.text(max_size=5),
+                 lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)),
+    max_size=3,
+))  # fmt: skip
+def test_any_config_builds_or_is_one_clear_error(pretraining: Path, values: dict[str, object]) -> None:
+    config = json.loads((pretraining / "config.json").read_text()) | values
+    with contextlib.suppress(ModelwrightError):
+        mw.build("bert", weights=pretraining, config=config, dry_run=True)
 
 
 def test_unknown_config_keys_can_be_passed_over(folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import modelwright as mw
 from modelwright.errors import TokenizerError
 from modelwright.tokenizers import AddedToken, Tokenizer, build_tokenizer
 from modelwright.tokenizers.batch import combinations, truncated, windows
@@ -21,24 +22,7 @@ transformers = pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")
 rust = pytest.importorskip("tokenizers")
 
-SECTION = {
-    "model": "wordpiece",
-    "files": {"vocab": "vocab.txt"},
-    "normalizer": {"type": "basic", "strip_accents": None, "lowercase": True, "cjk_spaces": True},
-    "pre_tokenizer": "whitespace_punctuation",
-    "template": {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1"},
-    "decoder": "wordpiece",
-    "special_tokens": {
-        "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]",
-        "mask_token": "[MASK]",
-    },
-    "model_inputs": ["input_ids", "token_type_ids", "attention_mask"],
-    "options": {
-        "do_lower_case": "normalizer.lowercase", "strip_accents": "normalizer.strip_accents",
-        "tokenize_chinese_chars": "normalizer.cjk_spaces",
-    },
-    "save": {"tokenizer_class": "BertTokenizer"},
-}
+SECTION = mw.load_spec("bert").tokenizer_section()
 VOCABULARY = [
     "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz.,'!", *(f"##{c}" for c in "abcxyz"),
     "the", "house", "is", "red", "##s", "don", "E", "水",

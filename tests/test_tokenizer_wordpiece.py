@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import modelwright as mw
 from modelwright.errors import TokenizerError
 from modelwright.tokenizers import Tokenizer, build_tokenizer
 from modelwright.tokenizers.cache import Cache
@@ -21,24 +22,7 @@ from modelwright.tokenizers.wordpiece import WordPiece
 
 reference = pytest.importorskip("tokenizers")
 
-SECTION = {
-    "model": {"type": "wordpiece", "continuing_prefix": "##", "max_word_length": 100},
-    "files": {"vocab": "vocab.txt"},
-    "normalizer": {
-        "type": "basic", "clean_text": True, "cjk_spaces": True, "strip_accents": None, "lowercase": True,
-    },
-    "pre_tokenizer": {"type": "whitespace_punctuation"},
-    "template": {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1"},
-    "decoder": {"type": "wordpiece", "prefix": "##", "cleanup": True},
-    "special_tokens": {
-        "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]",
-        "mask_token": "[MASK]",
-    },
-    "options": {
-        "do_lower_case": "normalizer.lowercase", "strip_accents": "normalizer.strip_accents",
-        "tokenize_chinese_chars": "normalizer.cjk_spaces", "clean_text": "normalizer.clean_text",
-    },
-}
+SECTION = mw.load_spec("bert").tokenizer_section()
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SMALL = [
     *SPECIALS, *"abcdehiostuz,.!?'-#019", "##a", "##b", "##c", "##s", "##t", "##ing", "##ab", "##1", "abc", "the",
