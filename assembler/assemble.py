@@ -33,7 +33,7 @@ class Skeleton:
 
     def sources(self, format: str) -> list[Source]:
         """Where each parameter is stored in one of the spec's formats."""
-        return find_sources(self.model, self.sections["weights"][format], format)
+        return find_sources(self.model, self.sections["weights"][format], format, fresh=self.fresh)
 
 
 def assemble(spec: Spec, hparams: Mapping[str, Any], head: HeadChoice) -> Skeleton:
@@ -81,7 +81,7 @@ def assemble_whole(spec: Spec, hparams: Mapping[str, Any]) -> Skeleton:
 
 def _runs(heads: Mapping[str, Any], choice: HeadChoice) -> tuple[tuple[HeadRun, ...], bool]:
     """What to run, and whether each head keeps its outputs to itself."""
-    names = [choice] if isinstance(choice, str) else list(choice or ())
+    names = [choice] if isinstance(choice, str) else list(dict.fromkeys(choice or ()))
     for name in names:
         if name not in heads:
             raise SpecError(f"no head `{name}`", help=did_you_mean(name, heads) or f"heads: {', '.join(heads)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..errors import UsageError, did_you_mean
+from ..errors import UsageError, WeightsError, did_you_mean
 from .assemble import HeadChoice, Skeleton, assemble
 from .checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
 from .config import read_config
@@ -18,6 +18,7 @@ from .model import Model
 from .names import read_json
 from .report import LoadReport
 from .spec import Overrides, Spec, load_spec
+from .stores import KINDS
 
 
 def build(
@@ -97,7 +98,7 @@ def _build(
     loaded = load_spec(spec, overrides)
     if hparams:
         loaded = loaded.with_overrides(hparams)
-    format = _format(loaded)
+    format = _format(loaded, checkpoint)
     values = _config_values(loaded, checkpoint, format, allow_unexpected)
     resolved = loaded.checked(values, source=checkpoint.config_name if checkpoint else "")
     skeleton = assemble(loaded, resolved, head)
@@ -110,9 +111,15 @@ def _build(
     return skeleton.model
 
 
-def _format(spec: Spec) -> str:
-    """The format that config files and tensors are read in."""
-    return spec.weights_formats[0] if spec.weights_formats else ""
+def _format(spec: Spec, checkpoint: Checkpoint | None) -> str:
+    """The first of the spec's formats that comes in this kind of file; for a state dict or a config, the first."""
+    formats = spec.sections["weights"]
+    kind = checkpoint.store.name if checkpoint is not None and checkpoint.store is not None else None
+    known = kind in KINDS
+    fitting = [name for name, section in formats.items() if not known or kind in (section.get("store") or KINDS)]
+    if formats and not fitting:
+        raise WeightsError(f"{spec.name} has no format that comes in {kind} files")
+    return fitting[0] if fitting else ""
 
 
 def _config_values(

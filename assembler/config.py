@@ -25,6 +25,8 @@ def read_config(
                 Diagnostic(f"{name} says {key} `{config[key]}`, the spec {spec} is for `{wanted}`",
                            help="name the right spec, or none: it is then found from the weights")
             )  # fmt: skip
+    if problems:  # of another architecture everything else is wrong as well
+        raise WeightsError(*problems)
     for key, wanted in (rules.get("expect") or {}).items():
         known.add(key)
         found = config.get(key)

@@ -142,7 +142,8 @@ def _not_in_list(error: ValidationError, schema: Schema) -> Iterator[Fault]:
     elif f"block {value}" in schema["definitions"]:
         yield Fault(path, f"block `{value}` does not fit here", help="fitting blocks: " + ", ".join(choices))
     else:
-        yield Fault(path, f"unknown block `{value}`", label=did_you_mean(value, choices))
+        help = "own blocks come with --plugin MODULE, or with an installed package"
+        yield Fault(path, f"unknown block `{value}`", label=did_you_mean(value, choices), help=help)
 
 
 def _missing_keys(error: ValidationError, schema: Schema) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ saving is the same table read the other way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +43,18 @@ class Source:
     body: bool
 
 
-def find_sources(model: Model, section: Mapping[str, Any], format: str) -> list[Source]:
-    """Where each parameter of an assembled model is stored; `section` is the interpolated one of the format."""
+def find_sources(
+    model: Model, section: Mapping[str, Any], format: str, *, fresh: Collection[str] = ()
+) -> list[Source]:
+    """Where each parameter of an assembled model is stored; `section` is the interpolated one of the format.
+
+    Those of `fresh` parts and heads may have no rule. SpecError as for `expand_rules`.
+    """
     rules = section.get("rules") or {}
     places = {key: model.spec.place(("weights", format, "rules", key)) for key in rules}
     owners = [*model.part_names, *(f"{HEADS}{name}" for name in model.heads)]
-    return expand_rules(model, compile_rules(rules, places, owners), section.get("leaves") or {})
+    compiled = compile_rules(rules, places, owners)
+    return expand_rules(model, compiled, section.get("leaves") or {}, fresh=fresh, where=f"weights.{format}.rules")
 
 
 def compile_rules(
@@ -84,11 +90,16 @@ def _owner(name: str) -> str:
 
 
 def expand_rules(
-    model: nn.Module, rules: Sequence[Rule], leaves: Mapping[str, Mapping[str, str]]
+    model: nn.Module,
+    rules: Sequence[Rule],
+    leaves: Mapping[str, Mapping[str, str]],
+    *,
+    fresh: Collection[str] = (),
+    where: str = "rules",
 ) -> list[Source]:
     """The source of every parameter of `model`, tied names included, in the model's order.
 
-    SpecError lists parameters with no rule or several, and rules that match nothing.
+    `where` names the table for messages. SpecError lists parameters with no rule or several, and rules that match nothing.
     """
     sources: dict[str, Source] = {}
     used: set[str] = set()
@@ -103,8 +114,9 @@ def expand_rules(
             suffix = leaves.get(kinds[owner], {}).get(leaf, f".{leaf}")
             found = [(rule, values, suffix) for rule in rules if (values := rule.left.match(owner)) is not None]
         if not found:
-            if canonical[name] == name:
-                problems.append(Diagnostic(f"no rule says where `{name}` is stored", help=_closest(name, rules)))
+            if canonical[name] == name and _owner(name) not in fresh:
+                help = _closest(name, rules, where)
+                problems.append(Diagnostic(f"no rule says where `{name}` is stored", help=help))
             continue
         if len(found) > 1:
             lines = " and ".join(f"`{rule.key}`" for rule, _, _ in found)
@@ -139,6 +151,6 @@ def canonical_names(model: nn.Module) -> dict[str, str]:
     }
 
 
-def _closest(name: str, rules: Sequence[Rule]) -> str | None:
+def _closest(name: str, rules: Sequence[Rule], where: str) -> str:
     hint = did_you_mean(name, (rule.key for rule in rules))
-    return f"add it under `rules:` ({hint})" if hint else "add it under `rules:`"
+    return f"add it under `{where}:`" + (f" ({hint})" if "mean" in hint else "")

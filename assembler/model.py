@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,23 +81,41 @@ class Model(nn.Module):
         self,
         input_ids: Tensor | None = None,
         *,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        mems: Sequence[Tensor] | None = None,
+        past_key_values: KeyValueCache | Sequence[tuple[Tensor, Tensor]] | None = None,
+        mc_token_ids: Tensor | None = None,
         use_cache: bool = False,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         return_dict: bool = True,
-        **inputs: Any,
+        **labels: Any,
     ) -> ModelOutput | tuple[Any, ...]:
         """Run the model on `input_ids` [B, L] (or `inputs_embeds` [B, L, D]) and whatever else its blocks read.
+
+        Shapes of the inputs: see `blocks.Context`. `self.inputs` lists those this model takes; an input that it does
+        not take is an error, unless it is None.
 
         Args:
             use_cache: return `past_key_values`, to be given with the next positions.
             output_hidden_states: return what each layer got and gave.
             output_attentions: return attention probabilities (slower: no fused kernels).
             return_dict: False for a plain tuple.
-            inputs: further inputs and labels, named as in `self.inputs` and `self.labels`; None counts as absent.
+            labels: what the heads are to predict, named as in `self.labels`.
         """
-        labels = {name: inputs.pop(name) for name in self.labels if name in inputs}
-        context = self._context(input_ids, inputs)
+        given = {
+            "input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids,
+            "position_ids": position_ids, "inputs_embeds": inputs_embeds,
+            "encoder_hidden_states": encoder_hidden_states, "encoder_attention_mask": encoder_attention_mask,
+            "mems": mems, "past_key_values": past_key_values, "mc_token_ids": mc_token_ids,
+        }  # fmt: skip
+        given |= {name: labels.pop(name) for name in list(labels) if name not in self.labels}
+        context = self._context({name: value for name, value in given.items() if value is not None})
         context.output_hidden_states = output_hidden_states
         context.output_attentions = output_attentions
         if use_cache and context.past_key_values is None:
@@ -135,22 +153,19 @@ class Model(nn.Module):
         named = {run.named(own): value for run in self.runs for own, value in found[run.name].items() if own != "loss"}
         return ModelOutput(loss=loss, **named)
 
-    def _context(self, input_ids: Tensor | None, inputs: Mapping[str, Any]) -> Context:
-        given = {name: value for name, value in inputs.items() if value is not None}
+    def _context(self, given: dict[str, Any]) -> Context:
         unknown = [name for name in given if name not in self.inputs]
         if unknown:
             raise UsageError(*(self._unknown(name) for name in unknown))
-        if (input_ids is None) == ("inputs_embeds" not in given):
+        if ("input_ids" in given) == ("inputs_embeds" in given):
             raise UsageError("give either input_ids or inputs_embeds")
-        if input_ids is not None:
-            given["input_ids"] = input_ids
         past = given.get("past_key_values")
         if past is not None and not isinstance(past, KeyValueCache):
             given["past_key_values"] = KeyValueCache(past)  # pairs of tensors, as older code keeps them
-        choices = input_ids.shape[1] if input_ids is not None and input_ids.dim() == 3 else None
-        if input_ids is None and given["inputs_embeds"].dim() == 4:
-            choices = given["inputs_embeds"].shape[1]
-        if choices is not None:
+        tokens, dims = (given["input_ids"], 2) if "input_ids" in given else (given["inputs_embeds"], 3)
+        choices = None
+        if tokens.dim() > dims:
+            choices = tokens.shape[1]
             if not self.wants_choices:
                 raise UsageError(
                     "inputs of three dimensions [batch, choices, length] are for heads that choose",

@@ -63,7 +63,7 @@ def _config(model: Model, rules: Mapping[str, Any], format: str) -> str:
     if changed:
         raise SpecError(
             f"{model.spec.name} is built otherwise than {base.name}, and a {format} config cannot say how",
-            help=f'save it with its spec: format="{OWN_FORMAT}"',
+            help=f'save it with its spec: --format {OWN_FORMAT} (format="{OWN_FORMAT}")',
         )
     defaults = base.hparams({name: hparams[name] for name in rules.get("read") or {} if name in hparams})
     config = write_config(hparams, defaults, rules, head=_head_name(model), format=format)

@@ -18,6 +18,7 @@ from ..errors import Diagnostic, Note, SpecError
 from .compose import Composition, Overrides, compose
 from .documents import Path, shown
 from .faults import Fault, Schema, dotted, faults
+from .plugins import load_plugins
 from .resolve import Hparams, chain, references, resolve, resolve_hparams
 from .unknown import unknown_names
 
@@ -60,6 +61,13 @@ def check(spec: Spec | Composition, hparams: Hparams | None = None) -> list[Diag
     `hparams` are its hparams, resolved, where they are not just its own.
     """
     composition = spec if isinstance(spec, Composition) else spec.composition
+    problems = _check(composition, hparams)
+    if problems and load_plugins():  # looked for only now: what is right without them need not wait for them
+        problems = _check(composition, hparams)
+    return problems
+
+
+def _check(composition: Composition, hparams: Hparams | None) -> list[Diagnostic]:
     schema = current_schema()
     try:
         hparams = resolve_hparams(composition) if hparams is None else hparams

@@ -54,10 +54,10 @@ class Context:
     collected: dict[str, list[Tensor]] = field(default_factory=dict)
     memo: dict[tuple, Tensor | None] = field(default_factory=dict)  # masks and tables shared by all layers
 
-    @property
-    def past_length(self) -> int:
-        """P: positions in the key/value cache."""
-        return 0 if self.past_key_values is None else self.past_key_values.length
+    past_length: int = field(init=False)  # P: positions in the key/value cache before this pass
+
+    def __post_init__(self) -> None:
+        self.past_length = 0 if self.past_key_values is None else self.past_key_values.length
 
     def collect(self, name: str, value: Tensor) -> None:
         """Append to the output tuple `name` (hidden_states, attentions, cross_attentions, mems)."""

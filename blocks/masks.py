@@ -23,7 +23,7 @@ def self_attention_mask(
     Returns [B or 1, heads or 1, L, keys], or None when everything is visible. A mask of the caller's with three or
     four dimensions says everything itself; one with two hides keys, on top of `causal` and `window`.
     """
-    key = ("mask", keys, causal, window)
+    key = ("mask", causal, window)  # lengths are the same in all layers of a pass, and may be symbols
     if key not in context.memo:
         visible = _given(context.attention_mask, "attention_mask", hidden, keys)
         if visible is None or context.attention_mask.dim() == 2:
@@ -35,7 +35,7 @@ def self_attention_mask(
 
 def cross_attention_mask(context: Context, hidden: Tensor, keys: int) -> Tensor | None:
     """The additive mask over the encoder's positions, [B, 1, L or 1, keys], or None."""
-    key = ("cross mask", keys)
+    key = ("cross mask",)
     if key not in context.memo:
         visible = _given(context.encoder_attention_mask, "encoder_attention_mask", hidden, keys)
         context.memo[key] = None if visible is None else additive(visible, hidden.dtype)

@@ -102,7 +102,7 @@ class RelativeAttention(MultiHead):
 
     def _distances(self, context: Context, hidden: Tensor, keys: int) -> Tensor:
         """Sinusoids of the distances keys - 1, …, 0. *Shape:* [keys, D]. Layers share them, dropout included."""
-        memo = ("distances", keys, self.clamp_length)
+        memo = ("distances", self.clamp_length)
         if memo not in context.memo:
             distance = torch.arange(keys - 1, -1, -1, device=hidden.device)
             if self.clamp_length > 0:

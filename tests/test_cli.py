@@ -239,5 +239,10 @@ def test_plugins_bring_own_blocks(tmp_path: Path) -> None:
     code, err = run("build", spec, *small, "--plugin", "my_norms")
     assert code == 0, err
     assert run("validate", spec, "--plugin", "my_norms")[0] == 0
+    installed = tmp_path / "my_norms-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: my-norms\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[modelwright.blocks]\nmy-norms = my_norms\n")
+    assert run("validate", spec)[0] == 0 and run("build", spec, *small)[0] == 0
     spec.write_text(spec.read_text().replace("factor", "faktor"))
     assert "did you mean `factor`?" in run("build", spec, *small, "--plugin", "my_norms")[1]

@@ -40,6 +40,20 @@ def test_compiles_whole_and_exports(spec: str) -> None:
         torch.testing.assert_close(exported(IDS).last_hidden_state, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("spec", ["bert", "gpt2"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_exports_for_any_batch_and_length(spec: str, masked: bool) -> None:
+    model = tiny(spec)
+    sizes = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("length", min=2, max=32)}
+    inputs = {"input_ids": IDS} | ({"attention_mask": torch.ones_like(IDS)} if masked else {})
+    shapes = dict.fromkeys(inputs, sizes)
+    exported = torch.export.export(model, (), inputs, dynamic_shapes=shapes).module()
+    inputs = {name: torch.ones(5, 11, dtype=torch.long) for name in inputs}
+    with torch.no_grad():
+        found = exported(**inputs).last_hidden_state
+        torch.testing.assert_close(found, model(**inputs).last_hidden_state, rtol=0, atol=1e-5)
+
+
 def test_exports_with_a_mask_by_name() -> None:
     model = tiny("bert", "masked_lm")
     inputs = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS), "token_type_ids": torch.zeros_like(IDS)}
