@@ -20,9 +20,9 @@ _HOME = {
     "build": ".assembler.build",
     "Model": ".assembler.model",
     "ModelOutput": ".assembler.output",
-    "Spec": ".assembler.spec",
-    "load_spec": ".assembler.spec",
-    "list_specs": ".assembler.spec",
+    "Spec": ".assembler.language.spec",
+    "load_spec": ".assembler.language.spec",
+    "list_specs": ".assembler.language.spec",
     "load_tokenizer": ".assembler.tokenizer",
     "ModelwrightError": ".errors",
     "SpecError": ".errors",
@@ -42,9 +42,9 @@ __all__ = [
 if TYPE_CHECKING:
     from . import assembler, blocks, errors, tokenizers
     from .assembler.build import build
+    from .assembler.language.spec import Spec, list_specs, load_spec
     from .assembler.model import Model
     from .assembler.output import ModelOutput
-    from .assembler.spec import Spec, list_specs, load_spec
     from .assembler.tokenizer import load_tokenizer
     from .errors import DownloadError, ModelwrightError, SpecError, TokenizerError, UsageError, WeightsError
 

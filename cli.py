@@ -28,7 +28,7 @@ if __name__ == "__main__":  # run as a script: this checkout is the package, and
     __package__ = "modelwright"
 
 if TYPE_CHECKING:
-    from .assembler.spec import Spec
+    from .assembler.language.spec import Spec
 
 INTERRUPTED = 130
 
@@ -60,7 +60,7 @@ def build(args: argparse.Namespace) -> None:
 
 def validate(args: argparse.Namespace) -> int:
     """Check specs without building them: keys, types, names, sizes. No torch is imported."""
-    from .assembler.validate import check_file
+    from .assembler.language.validate import check_file
 
     results = {file: check_file(file, args.set) for file in args.files}
     if args.json:
@@ -76,7 +76,7 @@ def validate(args: argparse.Namespace) -> int:
 
 def list_(args: argparse.Namespace) -> None:
     """List the specs and the pretrained names that come with modelwright."""
-    from .assembler.catalogue import catalogue
+    from .assembler.language.catalogue import catalogue
 
     entries = catalogue()
     if args.json:
@@ -94,17 +94,18 @@ def describe(args: argparse.Namespace) -> None:
     """Show a model's tree with shapes, its parameters, memory and operations. Nothing is allocated."""
     from .assembler.assemble import assemble
     from .assembler.describe import describe as describe_model
-    from .assembler.spec import load_spec
+    from .assembler.language.spec import load_spec
+    from .assembler.language.validate import checked_hparams
 
     spec = load_spec(args.spec, args.set)
-    model = assemble(spec, spec.checked(), _heads(args)).model
+    model = assemble(spec, checked_hparams(spec), _heads(args)).model
     description = describe_model(model, batch=args.batch, length=args.length)
     _print_json(description.as_dict()) if args.json else print(description)
 
 
 def render(args: argparse.Namespace) -> None:
     """Print the merged spec, each line with the file and line it came from."""
-    from .assembler.render import render as render_spec
+    from .assembler.language.render import render as render_spec
 
     spec = _spec(args.spec, args.set)
     if args.json:
@@ -115,8 +116,8 @@ def render(args: argparse.Namespace) -> None:
 
 def diff(args: argparse.Namespace) -> None:
     """Show what distinguishes two specs."""
-    from .assembler.render import diff as diff_specs
-    from .assembler.render import render_diff
+    from .assembler.language.render import diff as diff_specs
+    from .assembler.language.render import render_diff
 
     changes = diff_specs(_spec(args.a).composition, _spec(args.b, args.set).composition)
     if args.json:
@@ -127,13 +128,13 @@ def diff(args: argparse.Namespace) -> None:
 
 def schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of the spec language, generated from the blocks, plugins included."""
-    from .assembler.schema import block_reference, build_schema
+    from .assembler.language.schema import block_reference, build_schema
 
     print(block_reference(), end="") if args.reference else _print_json(build_schema())
 
 
 def _spec(name: str, overrides: list[str] | None = None) -> Spec:
-    from .assembler.spec import load_spec
+    from .assembler.language.spec import load_spec
 
     return load_spec(name, overrides)
 

@@ -12,11 +12,11 @@ import torch
 from ..blocks import registry
 from ..errors import SpecError, did_you_mean
 from .construct import Constructor, wanted
-from .mapping import Source, find_sources
+from .language.resolve import Hparams
+from .language.spec import Spec
 from .model import HeadRun, Model
-from .resolve import Hparams
-from .spec import Spec
 from .ties import Tie, apply_ties, find_ties
+from .weights.mapping import Source, find_sources
 
 HeadChoice = str | Sequence[str] | None
 

@@ -11,14 +11,15 @@ import torch
 
 from ..errors import UsageError, WeightsError, did_you_mean
 from .assemble import HeadChoice, Skeleton, assemble
-from .checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
-from .config import read_config
-from .load import initialise, load
+from .language.spec import Overrides, Spec, load_spec
+from .language.validate import checked_hparams
 from .model import Model
-from .names import read_json
-from .report import LoadReport
-from .spec import Overrides, Spec, load_spec
 from .stores import KINDS
+from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
+from .weights.config import read_config
+from .weights.load import initialise, load
+from .weights.names import read_json
+from .weights.report import LoadReport
 
 
 def build(
@@ -100,7 +101,7 @@ def _build(
         loaded = loaded.with_overrides(hparams)
     format = _format(loaded, checkpoint)
     values = _config_values(loaded, checkpoint, format, allow_unexpected)
-    resolved = loaded.checked(values, source=checkpoint.config_name if checkpoint else "")
+    resolved = checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else "")
     skeleton = assemble(loaded, resolved, head)
     if checkpoint is None or checkpoint.store is None:
         return _untrained(skeleton, device, dtype or torch.float32, dry_run)

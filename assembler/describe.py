@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import UsageError
 from .model import Model
-from .report import fold
+from .weights.report import fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from ..errors import Diagnostic, UsageError, did_you_mean
 from .output import ModelOutput
 
 if TYPE_CHECKING:
-    from .report import LoadReport
-    from .spec import Spec
+    from .language.spec import Spec
+    from .weights.report import LoadReport
 
 #: How a call runs; every model takes these.
 SWITCHES = ("use_cache", "output_hidden_states", "output_attentions", "return_dict")
@@ -184,7 +184,7 @@ class Model(nn.Module):
 
     def save(self, folder: str | Path, format: str = "huggingface") -> list[Path]:
         """Write weights and config to `folder` in one of the spec's formats; returns the files written."""
-        from .save import save
+        from .weights.save import save
 
         return save(self, Path(folder), format)
 

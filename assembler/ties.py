@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import Diagnostic, Place, SpecError, did_you_mean
-from .patterns import Pattern, expand, fill, first_that_holds
+from .weights.patterns import Pattern, expand, fill, first_that_holds
 
 
 @dataclass(frozen=True, slots=True)

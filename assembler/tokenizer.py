@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Diagnostic, DownloadError, Place, TokenizerError
-from .names import CONFIG, find_repository, read_json
-from .spec import Spec, find_config_matches, load_spec
+from .language.spec import Spec, find_config_matches, load_spec
+from .weights.names import CONFIG, find_repository, read_json
 
 if TYPE_CHECKING:
     from ..tokenizers import Tokenizer

@@ -180,7 +180,11 @@ def test_exit_codes_of_the_rest(run, folder: Path, monkeypatch: pytest.MonkeyPat
     assert run("build", "no_such_spec")[0] == 1
     assert run("build", "bert", "--head", "masked_ml")[0] == 1
     assert run("build", "bert", "--plugin", "no_such_module")[0] == 2
-    monkeypatch.setattr("modelwright.assembler.catalogue.catalogue", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modelwright.assembler.language.catalogue.catalogue", interrupt)
     assert run("list")[0] == 130
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwright.assembler import layers
-from modelwright.assembler.compose import Composition, compose, override
-from modelwright.assembler.documents import parse_document
-from modelwright.assembler.render import diff, flow, render, render_diff
+from modelwright.assembler.language import layers
+from modelwright.assembler.language.compose import Composition, compose, override
+from modelwright.assembler.language.documents import parse_document
+from modelwright.assembler.language.render import diff, flow, render, render_diff
 from modelwright.errors import SpecError, UsageError
 
 BASE = """\

@@ -20,9 +20,9 @@ import torch
 import modelwright as mw
 from modelwright import cli
 from modelwright.assembler.assemble import assemble
-from modelwright.assembler.layers import SECTIONS
-from modelwright.assembler.mapping import compile_rules
-from modelwright.assembler.validate import check_file
+from modelwright.assembler.language.layers import SECTIONS
+from modelwright.assembler.language.validate import check_file, checked_hparams
+from modelwright.assembler.weights.mapping import compile_rules
 from modelwright.blocks import registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,7 +126,7 @@ def check_spec(file: Path, text: str, *, complete: bool) -> None:
         (file.parent / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
         assert mw.tokenizers.build_tokenizer(section, file.parent)("Paris")["input_ids"] == [2, 5, 3]
     for head in (None, *spec.sections["heads"]):
-        skeleton = assemble(spec, spec.checked(), head)
+        skeleton = assemble(spec, checked_hparams(spec), head)
         for format in spec.weights_formats:
             if complete:
                 assert skeleton.sources(format)

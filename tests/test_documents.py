@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwright.assembler import documents
-from modelwright.assembler.documents import load_document, parse_document
+from modelwright.assembler.language import documents
+from modelwright.assembler.language.documents import load_document, parse_document
 from modelwright.errors import SpecError
 
 BOMB = "l0: &l0 [x, x]\n" + "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]\n" for i in range(1, 10))

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from modelwright.assembler.mapping import compile_rules, expand_rules
-from modelwright.assembler.ops import OpError, Pipeline
-from modelwright.assembler.patterns import Pattern, PatternError, expand, fill
-from modelwright.assembler.report import fold
+from modelwright.assembler.weights.mapping import compile_rules, expand_rules
+from modelwright.assembler.weights.ops import OpError, Pipeline
+from modelwright.assembler.weights.patterns import Pattern, PatternError, expand, fill
+from modelwright.assembler.weights.report import fold
 from modelwright.errors import SpecError
 
 

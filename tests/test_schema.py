@@ -11,12 +11,11 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel
 from torch import nn
 
-from modelwright.assembler import schema as module
-from modelwright.assembler.draft07 import draft07
-from modelwright.assembler.schema import block_reference, build_schema, write_schema
+from modelwright.assembler.language.draft07 import draft07
+from modelwright.assembler.language.schema import block_reference, build_schema, write_schema
 from modelwright.blocks import Factory, Norm, Sublayer, registry
 
-ROOT = Path(module.__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 
 

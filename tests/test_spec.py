@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 import modelwright
-from modelwright.assembler import layers
-from modelwright.assembler.calc import CalcError, evaluate
-from modelwright.assembler.compose import Composition, compose, override
-from modelwright.assembler.resolve import chain, references, resolve, resolve_hparams
-from modelwright.assembler.spec import (
+from modelwright.assembler.language import layers
+from modelwright.assembler.language.calc import CalcError, evaluate
+from modelwright.assembler.language.compose import Composition, compose, override
+from modelwright.assembler.language.resolve import chain, references, resolve, resolve_hparams
+from modelwright.assembler.language.spec import (
     Pretrained,
     find_config_matches,
     find_pretrained,
@@ -413,7 +413,8 @@ def test_no_torch() -> None:
         "import importlib.util as u, sys; s = u.spec_from_file_location('modelwright', sys.argv[1],"
         "submodule_search_locations=[sys.argv[2]]); m = sys.modules['modelwright'] = u.module_from_spec(s);"
         "s.loader.exec_module(m)\n"
-        "from modelwright.assembler.spec import load_spec; s = load_spec(sys.argv[3]); s.interpolated(s.hparams())\n"
+        "from modelwright.assembler.language.spec import load_spec\n"
+        "s = load_spec(sys.argv[3]); s.interpolated(s.hparams())\n"
         "print('omegaconf' in sys.modules, 'torch' in sys.modules)"
     )
     root = Path(modelwright.__file__).parent

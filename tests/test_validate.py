@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
 import modelwright
-from modelwright.assembler import validate
-from modelwright.assembler.compose import compose, nodes
-from modelwright.assembler.documents import parse_document
-from modelwright.assembler.resolve import resolve_hparams
+from modelwright.assembler.language import validate
+from modelwright.assembler.language.compose import compose, nodes
+from modelwright.assembler.language.documents import parse_document
+from modelwright.assembler.language.resolve import resolve_hparams
 from modelwright.blocks import registry
 from modelwright.blocks.registry import BlockError, Divides
 from modelwright.errors import Diagnostic, Note, Place
@@ -249,7 +249,7 @@ def test_any_change_gives_diagnostics_that_print(changes: dict[tuple[str, ...], 
 
 def test_neither_torch_nor_pydantic_is_imported() -> None:
     code = (
-        "import sys; from modelwright.assembler.validate import check_file\n"
+        "import sys; from modelwright.assembler.language.validate import check_file\n"
         f"assert check_file({str(ROOT / 'specs' / 'bert.yaml')!r}) == []\n"
         "sys.exit(', '.join({'torch', 'pydantic', 'numpy'} & set(sys.modules)) or 0)"
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import modelwright as mw
-from modelwright.assembler.mapping import find_sources
+from modelwright.assembler.weights.mapping import find_sources
 
 TOLERANCE = 2e-5
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from ..errors import Diagnostic, Note, Place, SpecError, did_you_mean
+from ...errors import Diagnostic, Note, Place, SpecError, did_you_mean
 from .calc import CalcError, evaluate
 from .compose import Composition, Origin, nodes
 from .documents import MAX_DEPTH, Path, shown

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import did_you_mean, nearest, nearest_divisors
+from jsonschema import Draft7Validator, ValidationError, validators
+
+from ...errors import did_you_mean, nearest, nearest_divisors
 from .compose import nodes
 from .documents import Path, shown
-
-if TYPE_CHECKING:
-    from jsonschema import Draft7Validator, ValidationError
 
 Schema = Mapping[str, Any]
 
@@ -53,7 +52,6 @@ def faults(tree: Mapping[str, Any], schema: Schema) -> Iterator[Fault]:
 
 def validator(schema: Schema) -> Draft7Validator:
     """A draft-07 validator that knows our own keywords. They only find; `DESCRIBE` says what is wrong."""
-    from jsonschema import Draft7Validator, ValidationError, validators
 
     def keyword(holds: Any) -> Any:
         def check(_: Any, value: Any, instance: Any, owner: Schema) -> Iterator[ValidationError]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import entry_points
 
-from ..errors import UsageError
+from ...errors import UsageError
 
 GROUP = "modelwright.blocks"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import Diagnostic, Place, SpecError, UsageError, did_you_mean
+from ...errors import Diagnostic, Place, SpecError, UsageError, did_you_mean
 from .documents import MAX_DEPTH, Path, at_override, one_line, parse_document, shown
 from .layers import SECTIONS, Layer, find_spec, load_layers
 

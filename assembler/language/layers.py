@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path as File
 
-from ..errors import Diagnostic, Note, SpecError, did_you_mean
+from ...errors import Diagnostic, Note, SpecError, did_you_mean
 from .documents import Document, display, load_document, shown
 
-SPECS = File(__file__).resolve().parent.parent / "specs"
+SPECS = File(__file__).resolve().parents[2] / "specs"
 SECTIONS = (
     "spec", "extends", "about", "hparams", "configs", "model", "heads", "tokenizer", "generation", "weights",
     "pretrained",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
 
-from ..errors import Diagnostic, Place, did_you_mean
+from ...errors import Diagnostic, Place, did_you_mean
 from .compose import Composition
 from .documents import Path, shown
 from .unknown import unknown_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import Diagnostic, SpecError, WeightsError, did_you_mean
+from ...errors import Diagnostic, SpecError, WeightsError, did_you_mean
 
 
 def read_config(

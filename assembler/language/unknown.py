@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..errors import Diagnostic, did_you_mean
+from ...errors import Diagnostic, did_you_mean
 from .compose import Composition, Origin
 from .documents import Path
 from .layers import SECTIONS

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import Diagnostic, Note, WeightsError, did_you_mean
-from .assemble import Skeleton, assemble_whole
+from ...errors import Diagnostic, Note, WeightsError, did_you_mean
+from ..assemble import Skeleton, assemble_whole
+from ..stores import TensorInfo
 from .mapping import Source, canonical_names
 from .names import OWN_FORMAT
 from .ops import OpError, Pipeline
 from .patterns import Pattern
 from .report import fold
-from .stores import TensorInfo
 
 
 @dataclass

@@ -11,13 +11,13 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Diagnostic, Note, SpecError
+from ...errors import Diagnostic, Note, Place, SpecError
 from .compose import Composition, Overrides, compose
 from .documents import Path, shown
 from .faults import Fault, Schema, dotted, faults
+from .layers import SPECS
 from .plugins import load_plugins
 from .resolve import Hparams, chain, references, resolve, resolve_hparams
 from .unknown import unknown_names
@@ -30,13 +30,13 @@ _PLAIN = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*\}")
 
 def load_schema() -> Schema:
     """The committed schema: that of the blocks modelwright comes with."""
-    return json.loads((File(__file__).parent.parent / "specs" / "schema.json").read_text(encoding="utf-8"))
+    return json.loads((SPECS / "schema.json").read_text(encoding="utf-8"))
 
 
 def current_schema() -> Schema:
     """The schema of the blocks there are: the committed one, unless others have been registered besides."""
     schema = load_schema()
-    registry = sys.modules.get(f"{__package__.rpartition('.')[0]}.blocks.registry")
+    registry = sys.modules.get(f"{__package__.partition('.')[0]}.blocks.registry")
     if registry is None or all(f"block {name}" in schema["definitions"] for name, _ in registry.blocks()):
         return schema
     from .schema import build_schema
@@ -65,6 +65,14 @@ def check(spec: Spec | Composition, hparams: Hparams | None = None) -> list[Diag
     if problems and load_plugins():  # looked for only now: what is right without them need not wait for them
         problems = _check(composition, hparams)
     return problems
+
+
+def checked_hparams(spec: Spec, values: Mapping[str, Any] | None = None, *, source: str = "") -> Hparams:
+    """A spec's hparams, with `values` read from the config `source`, if all blocks go with them. SpecError if not."""
+    hparams = spec.hparams(values, Place(source) if source else None)
+    if problems := check(spec, hparams):
+        raise SpecError(*problems)
+    return hparams
 
 
 def _check(composition: Composition, hparams: Hparams | None) -> list[Diagnostic]:

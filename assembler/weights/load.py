@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..errors import Diagnostic, UsageError, WeightsError
-from .assemble import Skeleton
+from ...errors import Diagnostic, UsageError, WeightsError
+from ..assemble import Skeleton
+from ..stores import Store
+from ..stores import verify as verify_store
+from ..ties import apply_ties
 from .plan import Plan, check_plan, make_plan
 from .report import LoadReport
-from .stores import Store
-from .stores import verify as verify_store
-from .ties import apply_ties
 
 
 def load(

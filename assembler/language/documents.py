@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from yaml import events
 
-from ..errors import Diagnostic, Note, Place, SpecError
+from ...errors import Diagnostic, Note, Place, SpecError
 
 Path = tuple[str | int, ...]  # of a value within a document: ("model", "encoder", "repeat")
 

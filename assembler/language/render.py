@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import SpecError
+from ...errors import SpecError
 from .compose import Composition, Origin
 from .documents import Path, one_line, parse_document, shown
 from .layers import SECTIONS

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import Diagnostic, DownloadError, Place, WeightsError, nearest
-from .spec import find_pretrained, pretrained_names
+from ...errors import Diagnostic, DownloadError, Place, WeightsError, nearest
+from ..language.spec import find_pretrained, pretrained_names
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 #: The format in which stored names are our own, and the file that then stands in the place of a config.
@@ -19,7 +19,7 @@ def find_repository(name: str) -> tuple[str | None, str]:
 
     DownloadError if it is neither, or looks like a mistyped pretrained name.
     """
-    from .hub import is_repo_id
+    from ..hub import is_repo_id
 
     known = find_pretrained(name)
     if known:

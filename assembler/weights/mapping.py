@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ..errors import Diagnostic, Place, SpecError, did_you_mean
+from ...errors import Diagnostic, Place, SpecError, did_you_mean
 from .ops import OpError, Pipeline
 from .patterns import Pattern, PatternError, expand, fill, first_that_holds
 
 if TYPE_CHECKING:
-    from .model import Model
+    from ..model import Model
 
 HEADS = "heads."
 
@@ -99,7 +99,8 @@ def expand_rules(
 ) -> list[Source]:
     """The source of every parameter of `model`, tied names included, in the model's order.
 
-    `where` names the table for messages. SpecError lists parameters with no rule or several, and rules that match nothing.
+    `where` names the table for messages. SpecError lists parameters with no rule or several, and rules that match
+    nothing.
     """
     sources: dict[str, Source] = {}
     used: set[str] = set()

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import nearest_divisors
+from ...errors import nearest_divisors
 from .documents import shown
 
 MAX_LENGTH = 500  # characters of an expression

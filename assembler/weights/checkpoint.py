@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import Diagnostic, DownloadError, Place, WeightsError
+from ...errors import Diagnostic, DownloadError, Place, WeightsError
+from ..language.spec import find_config_matches
+from ..stores import Store, TensorInfo, open_store
 from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
-from .spec import find_config_matches
-from .stores import Store, TensorInfo, open_store
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
 TORCH = "pytorch_model.bin"
@@ -68,7 +68,7 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     if path.exists():
         return _local(text, path)
     if text.startswith(("http://", "https://")):
-        from .hub import fetch_url
+        from ..hub import fetch_url
 
         return _local(text, fetch_url(text, cache_dir=cache_dir))
     spec, repository = find_repository(text)
@@ -85,7 +85,7 @@ def _local(name: str, path: Path) -> Checkpoint:
 
 
 def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:
-    from .hub import commit_of, fetch
+    from ..hub import commit_of, fetch
 
     found = fetch(repository, [CONFIG], revision=revision, cache_dir=cache_dir)
     at = commit_of(found[CONFIG]) or revision

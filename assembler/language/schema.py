@@ -22,8 +22,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import TypeAdapter
 from torch import nn
 
-from ..blocks import INPUTS, Head, Part, registry
-from ..blocks.registry import Parameter
+from ...blocks import INPUTS, Head, Part, registry
+from ...blocks.registry import Parameter
 from .draft07 import draft07
 from .sections import SpecModel
 

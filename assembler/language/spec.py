@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path as File
 from typing import Any, NamedTuple
 
-from ..errors import Place, SpecError
+from ...errors import Place, SpecError
 from . import layers
 from .compose import Composition, Overrides, compose, override
 from .documents import Path, load_document
@@ -41,7 +41,7 @@ class ConfigMatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Spec:
-    """A merged spec whose sections have been checked. Its blocks have not: see `checked`."""
+    """A merged spec whose sections have been checked. Its blocks have not: see `checked_hparams`."""
 
     composition: Composition
 
@@ -63,15 +63,6 @@ class Spec:
     def hparams(self, values: Mapping[str, Any] | None = None, place: Place | None = None) -> Hparams:
         """The hparams, interpolated; `values` from a config at `place` stand in for the spec's own. SpecError."""
         return resolve_hparams(self.composition, values, place)
-
-    def checked(self, values: Mapping[str, Any] | None = None, *, source: str = "") -> Hparams:
-        """The hparams, with `values` read from the config `source`, if all blocks go with them. SpecError if not."""
-        from .validate import check
-
-        hparams = self.hparams(values, Place(source) if source else None)
-        if problems := check(self.composition, hparams):
-            raise SpecError(*problems)
-        return hparams
 
     def interpolated(self, hparams: Mapping[str, Any]) -> dict[str, Any]:
         """Every section with its interpolations carried out. SpecError."""

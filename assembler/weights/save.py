@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..errors import DownloadError, SpecError, UsageError, did_you_mean
-from .compose import override
+from ...errors import DownloadError, SpecError, UsageError, did_you_mean
+from ..language.compose import override
+from ..language.render import render
+from ..stores import write_safetensors
 from .config import write_config
 from .mapping import find_sources
 from .names import OWN_FORMAT, SPEC, WEIGHTS
-from .render import render
-from .stores import write_safetensors
 
 if TYPE_CHECKING:
-    from .model import Model
+    from ..model import Model
 
 
 def save(model: Model, folder: Path, format: str) -> list[Path]:

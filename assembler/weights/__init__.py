@@ -1,0 +1,1 @@
+"""Weights in and out: names -> checkpoints, the mapping, the load plan, saving."""
