@@ -248,6 +248,18 @@ def test_a_variant_saves_with_its_spec(folder: Path, tmp_path: Path) -> None:
     assert (again(ids).logits - mw.build(weights=folder, head="masked_lm")(ids).logits).abs().max() > 1e-3
 
 
+def test_a_spec_without_formats_keeps_its_own_names(tmp_path: Path) -> None:
+    spec = tmp_path / "own.yaml"
+    spec.write_text("spec: own\nhparams: {size: 9}\nmodel:\n  embeddings:\n    block: sum_embeddings\n    lookups:\n"
+                    "      token: {block: token_lookup, size: '${size}', width: 4}\n")  # fmt: skip
+    model = mw.build(spec, size=11)
+    model.save(tmp_path / "out", format="modelwright")
+    again = mw.build(weights=tmp_path / "out")
+    assert torch.equal(again.embeddings.token.weight, model.embeddings.token.weight) and again.config.size == 11
+    with pytest.raises(mw.WeightsError, match="another shape"):
+        mw.build(spec, weights=tmp_path / "out" / "model.safetensors")
+
+
 def test_saving_refuses_what_the_format_cannot_say(folder: Path) -> None:
     model = mw.build("transfo_xl", vocab_size=30, cutoffs=[10], tie_projections=[False, True], hidden_size=16,
                      num_hidden_layers=1, num_attention_heads=2, attention_head_size=8, intermediate_size=8,

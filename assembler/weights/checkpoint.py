@@ -47,7 +47,7 @@ class Checkpoint:
     """An opened checkpoint. `config` is the parsed config file beside it, None if there is none."""
 
     name: str  # as the caller named it
-    store: Store
+    store: Store | None  # None: there is only a config
     config: dict[str, Any] | None = None
     config_name: str = CONFIG
     spec: str | None = None  # whose `pretrained:` lists the name, or the file saved beside the weights

@@ -63,11 +63,11 @@ def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
     model = skeleton.model
     canonical = canonical_names(model)
     own = [Source(name, (canonical[name],), Pipeline(), False) for name in canonical]
-    sources = skeleton.sources(format)
-    section: Mapping[str, Any] = skeleton.sections["weights"][format]
+    sources = skeleton.sources(format) if format else []  # a spec without formats has its own names alone
+    section: Mapping[str, Any] = skeleton.sections["weights"].get(format, {})
     stored = Stored(tensors, section, sources)
     found = sum(name in stored.actual for source in sources for name in stored.names(source))
-    if sum(source.stored in tensors for source in own) > found:
+    if not format or sum(source.stored in tensors for source in own) > found:
         sources, section, format = own, {}, OWN_FORMAT
         stored = Stored(tensors, section, sources)
 
