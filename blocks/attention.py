@@ -24,10 +24,10 @@ class MultiHead(Sublayer):
         *,
         hidden_size: Size,
         num_heads: Size,
-        head_size: Size | None,
-        bias: bool,
-        dropout: Probability,
-        init_scale: float,
+        head_size: Size | None = None,
+        bias: bool = True,
+        dropout: Probability = 0.0,
+        init_scale: float = 1.0,
     ) -> None:
         super().__init__()
         for constraint in self.constraints:
@@ -114,21 +114,6 @@ class CrossAttention(MultiHead):
 
     reads: ClassVar = frozenset({"encoder_hidden_states", "encoder_attention_mask", "past_key_values"})
     requires: ClassVar = "encoder_hidden_states"
-
-    def __init__(
-        self,
-        *,
-        hidden_size: Size,
-        num_heads: Size,
-        head_size: Size | None = None,
-        bias: bool = True,
-        dropout: Probability = 0.0,
-        init_scale: float = 1.0,
-    ) -> None:
-        super().__init__(
-            hidden_size=hidden_size, num_heads=num_heads, head_size=head_size, bias=bias, dropout=dropout,
-            init_scale=init_scale,
-        )  # fmt: skip
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         query = split_heads(self.query(hidden), self.num_heads)

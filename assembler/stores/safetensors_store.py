@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
-import secrets
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ...errors import Diagnostic, DownloadError, Place, WeightsError
+from ..replacing import replacing
 from .base import (
     TensorInfo,
     missing_tensor,
@@ -156,21 +155,14 @@ def write_safetensors(
     if len(text) > HEADER_LIMIT:
         raise problem(path, f"its header would have {len(text)} bytes, more than the {HEADER_LIMIT} the format allows")
 
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with replacing(path) as file:
             file.write(struct.pack("<Q", len(text)) + text)
             for name in order:
                 _write_bytes(file, tensors[name])
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DownloadError(Diagnostic(f"this file cannot be written: {reason}", Place(str(path)))) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()  # gone already if all went well
 
 
 def _write_bytes(file: BinaryIO, tensor: torch.Tensor) -> None:

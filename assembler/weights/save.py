@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from torch import Tensor
 from ...errors import DownloadError, SpecError, UsageError, did_you_mean
 from ..language.compose import override
 from ..language.render import render
+from ..replacing import replacing
 from ..stores import write_safetensors
 from .config import write_config
 from .mapping import find_sources
@@ -32,7 +31,7 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
     if format not in formats:
         raise UsageError(f"{model.spec.name} cannot be written as `{format}`", help=did_you_mean(format, formats))
     if format == OWN_FORMAT:
-        tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+        tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
         name, text = SPEC, _own_spec(model)
     else:
         sections = model.spec.interpolated(model.config.to_dict())
@@ -42,7 +41,8 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_safetensors(folder / WEIGHTS, tensors, metadata={"format": "pt"})
-        _write_text(folder / name, text)
+        with replacing(folder / name) as file:
+            file.write(text.encode())
     except OSError as error:
         raise DownloadError(f"cannot write to {folder}: {error.strerror}") from None
     return [folder / WEIGHTS, folder / name]
@@ -91,18 +91,4 @@ def _stored(model: Model, section: Mapping[str, Any], format: str) -> Iterator[t
         if not done.issuperset(source.targets):
             done.update(source.targets)
             ours = [parameters[target].detach() for target in source.targets]
-            yield (prefix if source.body else "") + source.stored, source.pipeline.inverse(ours).contiguous()
-
-
-def _write_text(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+            yield (prefix if source.body else "") + source.stored, source.pipeline.inverse(ours)
