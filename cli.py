@@ -210,7 +210,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     args = parser().parse_args(argv)
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")  # torch's, where there is no NumPy
-    from .errors import ModelwrightError, UsageError
+    from .errors import DownloadError, ModelwrightError, UsageError
 
     try:
         for module in args.plugin:
@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
             except ImportError as error:
                 raise UsageError(f"the plugin `{module}` cannot be imported: {error}") from None
         code = args.run(args) or 0
-        sys.stdout.flush()
+        print(end="", flush=True)
         return code
     except ModelwrightError as error:
         if args.traceback:
@@ -237,6 +237,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if args.traceback:
+            raise
+        print(f"error: {error.strerror or error}", file=sys.stderr)
+        return DownloadError.exit_code
 
 
 if __name__ == "__main__":

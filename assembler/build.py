@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..errors import UsageError, WeightsError, did_you_mean
+from ..errors import Diagnostic, SpecError, UsageError, WeightsError, did_you_mean
 from .assemble import HeadChoice, Skeleton, assemble
 from .language.spec import Overrides, Spec, load_spec
 from .language.validate import checked_hparams
@@ -20,6 +20,9 @@ from .weights.config import read_config
 from .weights.load import initialise, load
 from .weights.names import read_json
 from .weights.report import LoadReport
+
+#: What parameters can be.
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 def build(
@@ -99,10 +102,14 @@ def _build(
     loaded = load_spec(spec, overrides)
     if hparams:
         loaded = loaded.with_overrides(hparams)
+    loaded = _with_label_count(loaded)
     format = _format(loaded, checkpoint)
     values = _config_values(loaded, checkpoint, format, allow_unexpected)
     resolved = checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else "")
     skeleton = assemble(loaded, resolved, head)
+    if checkpoint is not None and checkpoint.config is not None and format:
+        keep = loaded.sections["configs"].get(format, {}).get("keep") or ()
+        skeleton.model.kept_config = {key: checkpoint.config[key] for key in keep if key in checkpoint.config}
     if checkpoint is None or checkpoint.store is None:
         return _untrained(skeleton, device, dtype or torch.float32, dry_run)
     skeleton.model.load_report = load(
@@ -110,6 +117,21 @@ def _build(
         allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
     )  # fmt: skip
     return skeleton.model
+
+
+def _with_label_count(spec: Spec) -> Spec:
+    """Labels that are named count themselves, unless the caller has said a number, which must then be theirs."""
+    labels = spec.composition.tree.get("hparams", {}).get("id2label")
+    explicit = spec.composition.explicit
+    if "id2label" not in explicit or not isinstance(labels, dict):
+        return spec
+    if "num_labels" not in explicit:
+        return spec.with_overrides({"num_labels": len(labels)})
+    count = spec.hparams()["num_labels"]
+    if count != len(labels):
+        place = spec.place(("hparams", "id2label"))
+        raise SpecError(Diagnostic(f"id2label names {len(labels)} labels, num_labels is {count}", place))
+    return spec
 
 
 def _format(spec: Spec, checkpoint: Checkpoint | None) -> str:
@@ -150,19 +172,19 @@ def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry
 def _device(device: str | torch.device | None) -> torch.device:
     try:
         found = torch.device(device or "cpu")
-    except RuntimeError:
-        raise UsageError(f"there is no kind of device `{device}`", help="cpu, cuda, cuda:1, mps, …") from None
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("torch sees no CUDA device here", help="--device cpu (device=\"cpu\")")
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError, TypeError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UsageError(f"nothing can be placed on the device `{device}`: {reason}", help="cpu works always") from None
     return found
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    if dtype is None or isinstance(dtype, torch.dtype):
-        return dtype
+    if dtype is None:
+        return None
+    name = str(dtype).removeprefix("torch.")
     short = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16", "float": "float32"}
-    found = getattr(torch, short.get(dtype, dtype), None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        known = ("float32", "bfloat16", "float16", "float64")
-        raise UsageError(f"no floating dtype `{dtype}`", help=did_you_mean(dtype, known))
-    return found
+    name = short.get(name, name)
+    if name not in DTYPES:
+        raise UsageError(f"parameters cannot be `{name}`", help=did_you_mean(name, DTYPES))
+    return getattr(torch, name)

@@ -72,6 +72,7 @@ class Model(nn.Module):
         self.spec = spec
         self.config = Config(**config)
         self.load_report: LoadReport | None = None
+        self.kept_config: dict[str, Any] = {}  # what the checkpoint's config says of tokenizers and generation
         reads = frozenset().union(*(module.reads for module in self.modules() if hasattr(module, "reads")))
         self.inputs = tuple(name for name in INPUTS if name in reads)
         self.labels = tuple(dict.fromkeys(run.named(own) for run in runs for own in self.heads[run.name].labels))

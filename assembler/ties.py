@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import Diagnostic, Place, SpecError, did_you_mean
-from .weights.patterns import Pattern, expand, fill, first_that_holds
+from .weights.patterns import Pattern, PatternError, expand, fill, first_that_holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,11 @@ def find_ties(
         chosen = first_that_holds(value, "to")
         if chosen is None:
             continue
-        for one, to in expand(f"{owner}.{left}", chosen["to"]):
+        try:
+            pairs = expand(f"{owner}.{left}", chosen["to"])
+        except PatternError as error:
+            raise SpecError(Diagnostic(str(error), place)) from None
+        for one, to in pairs:
             pattern = Pattern(one)
             for name in parameters:
                 values = pattern.match(name)

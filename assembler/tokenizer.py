@@ -54,8 +54,9 @@ def load_tokenizer(
         raise TokenizerError(f"{loaded.name} has no `tokenizer:` section", help="add one to the spec")
     if local:
         return build_tokenizer(section, path, **options)
-    from .hub import fetch
+    from .hub import fetch, known_as
 
+    repository = known_as(repository, text, cache_dir)
     files = list(section["files"].values())
     found = fetch(repository, files, optional=COMPANIONS, revision=revision, cache_dir=cache_dir)
     return build_tokenizer(section, found[files[0]].parent, **options)

@@ -86,7 +86,9 @@ class Attention(MultiHead):
             key, value = context.past_key_values.extend(context.layer, key, value)
         length, keys = query.shape[-2], key.shape[-2]
         # Without a mask the fused kernels know causality themselves; a single newest position sees everything.
-        plain = self.causal and context.attention_mask is None and context.past_length == 0
+        plain = False
+        if self.causal and context.attention_mask is None and context.past_length == 0:  # no symbol: the kernel asks
+            plain = True
         hidden_by_rule = self.causal and not plain and length > 1
         mask = None if plain else self_attention_mask(context, hidden, keys, causal=hidden_by_rule)
         attended, weights = attend(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 
 class KeyValueCache:
@@ -66,9 +67,30 @@ class KeyValueCache:
         buffer[..., length:end, :] = new
         return buffer
 
+    @property
+    def tensors(self) -> tuple[list[tuple[Tensor, Tensor]], dict[int, tuple[Tensor, Tensor]]]:
+        """The pairs by layer, and those of the encoder's positions."""
+        return list(self), self._cross
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Tensor, Tensor]], cross: Mapping[int, tuple[Tensor, Tensor]]) -> KeyValueCache:
+        """The inverse of `tensors`."""
+        cache = cls(pairs)
+        cache._cross = dict(cross)
+        return cache
+
     def cross(self, layer: int) -> tuple[Tensor, Tensor] | None:
         """Keys and values of the encoder's positions, if this layer has computed them already."""
         return self._cross.get(layer)
 
     def keep_cross(self, layer: int, key: Tensor, value: Tensor) -> None:
         self._cross[layer] = key, value
+
+
+# torch.export looks inside inputs and outputs through this registration.
+pytree.register_pytree_node(
+    KeyValueCache,
+    lambda cache: (list(cache.tensors), None),
+    lambda values, _: KeyValueCache.of(*values),
+    serialized_type_name="modelwright.KeyValueCache",
+)

@@ -124,14 +124,14 @@ class SumEmbeddings(Part):
 
     def __init__(self, *, lookups: dict[str, Embedding], norm: Norm | None = None, dropout: Probability = 0.0) -> None:
         super().__init__()
-        self.names = tuple(lookups)
+        self._names = tuple(lookups)
         for name, lookup in lookups.items():
             self.add_module(name, lookup)
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
 
     def forward(self, hidden: Tensor | None, context: Context) -> Tensor:
-        total, *rest = (vectors for name in self.names if (vectors := getattr(self, name)(context)) is not None)
+        total, *rest = (vectors for name in self._names if (vectors := getattr(self, name)(context)) is not None)
         for vectors in rest:
             total = total + vectors
         return F.dropout(self.norm(total), self.dropout, self.training)

@@ -20,9 +20,12 @@ def attend(
 ) -> tuple[Tensor, Tensor | None]:
     """softmax(query · keyᵀ · scale + mask) · value. Paper: Vaswani et al. 2017, arXiv:1706.03762.
 
-    *Shape:* query [B, H, L, d], key and value [B, H, K, d], mask broadcastable to [B, H, L, K] and additive.
-    `causal` is for square attention without a mask. With `weights` the probabilities [B, H, L, K] come back too
-    (after dropout), otherwise None, and torch's fused kernels run.
+    *Shape:* query [B, H, L, d], key and value [B, H, K, d], mask broadcastable to [B, H, L, K]: boolean, true where
+    visible, or additive. `causal` is for square attention without a mask. With `weights` the probabilities
+    [B, H, L, K] come back too (after dropout), otherwise None, and torch's fused kernels run.
+
+    A row that sees nothing yields zeros from the fused kernels and the mean of all values with `weights`; it is never
+    NaN. (An additive mask cannot stand for a boolean one: for such rows the fused kernels' gradients would be wrong.)
     """
     if not weights:
         attended = F.scaled_dot_product_attention(
@@ -33,7 +36,9 @@ def attend(
     if causal:
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(future, torch.finfo(scores.dtype).min)
-    if mask is not None:
+    if mask is not None and mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    elif mask is not None:
         scores = scores + mask
     probabilities = F.dropout(scores.softmax(dim=-1), dropout, training=dropout > 0)
     return probabilities @ value, probabilities

@@ -34,7 +34,7 @@ class Layer(Block, nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = dropout
-        self.arrange = self._pre if residual == "pre" else self._post
+        self._arrange = self._pre if residual == "pre" else self._post
         for name, operation in sublayers.items():
             operation.norm = norm()
             self.add_module(name, operation)
@@ -42,7 +42,7 @@ class Layer(Block, nn.Module):
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         for operation in self.children():
             if operation.requires is None or getattr(context, operation.requires) is not None:
-                hidden = self.arrange(operation, hidden, context)
+                hidden = self._arrange(operation, hidden, context)
         return hidden
 
     def _post(self, operation: Sublayer, hidden: Tensor, context: Context) -> Tensor:

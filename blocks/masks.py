@@ -1,4 +1,4 @@
-"""Which positions see which: the caller's masks and the architecture's rules joined into one additive mask."""
+"""Which positions see which: the caller's masks and the architecture's rules joined into one, true where visible."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ from .base import Context
 from .registry import BlockError
 
 
-def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where visible, the lowest finite number elsewhere: a row that sees nothing averages over all, without NaN."""
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill_(~visible, torch.finfo(dtype).min)
-
-
 def self_attention_mask(
     context: Context, hidden: Tensor, keys: int, *, causal: bool, window: int | None = None
 ) -> Tensor | None:
-    """The additive mask between the positions of `hidden` [B, L, D] and `keys` positions that end with the same one.
+    """What the positions of `hidden` [B, L, D] see of `keys` positions that end with the same one.
 
     Returns [B or 1, heads or 1, L, keys], or None when everything is visible. A mask of the caller's with three or
     four dimensions says everything itself; one with two hides keys, on top of `causal` and `window`.
@@ -29,16 +23,15 @@ def self_attention_mask(
         if visible is None or context.attention_mask.dim() == 2:
             rule = _rule(hidden.shape[-2], keys, causal, window, hidden.device)
             visible = rule if visible is None else visible if rule is None else visible & rule
-        context.memo[key] = None if visible is None else additive(visible, hidden.dtype)
+        context.memo[key] = visible
     return context.memo[key]
 
 
 def cross_attention_mask(context: Context, hidden: Tensor, keys: int) -> Tensor | None:
-    """The additive mask over the encoder's positions, [B, 1, L or 1, keys], or None."""
+    """What they see of the encoder's positions, [B, 1, L or 1, keys], or None for everything."""
     key = ("cross mask",)
     if key not in context.memo:
-        visible = _given(context.encoder_attention_mask, "encoder_attention_mask", hidden, keys)
-        context.memo[key] = None if visible is None else additive(visible, hidden.dtype)
+        context.memo[key] = _given(context.encoder_attention_mask, "encoder_attention_mask", hidden, keys)
     return context.memo[key]
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from .base import Norm
 from .leaf import begin
-from .registry import Size, register
+from .registry import Epsilon, Size, register
 
 
 @register("layer_norm")
@@ -23,7 +23,7 @@ class LayerNorm(Norm):
 
     leaf = "layer_norm"
 
-    def __init__(self, *, width: Size, eps: float = 1e-5, bias: bool = True) -> None:
+    def __init__(self, *, width: Size, eps: Epsilon = 1e-5, bias: bool = True) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.empty(width))
@@ -52,7 +52,7 @@ class RMSNorm(Norm):
 
     leaf = "rms_norm"
 
-    def __init__(self, *, width: Size, eps: float = 1e-6) -> None:
+    def __init__(self, *, width: Size, eps: Epsilon = 1e-6) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.empty(width))

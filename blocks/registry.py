@@ -54,6 +54,7 @@ class Range:
 Size = Annotated[int, Range(1, 2**28)]  # of a dimension
 Count = Annotated[int, Range(0, 2**28)]
 Probability = Annotated[float, Range(0, 1)]
+Epsilon = Annotated[float, Range(0, 1)]  # of a norm
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,11 +87,11 @@ class RelativeAttention(MultiHead):
             stop = min(start + CHUNK, length)
             end = keys - length + stop  # what comes later is not visible to these queries
             scores = shifted_scores(by_position[:, :, start:stop], distance[:, length - stop :])
-            rows = mask if mask.shape[-2] == 1 else mask[..., start:stop, :]
+            rows = (mask if mask.shape[-2] == 1 else mask[..., start:stop, :])[..., :end]
+            bias = (scores * self.scale).masked_fill(~rows, torch.finfo(scores.dtype).min)
             result, probabilities = attend(
                 by_content[:, :, start:stop], key[:, :, :end], value[:, :, :end],
-                mask=torch.add(rows[..., :end], scores, alpha=self.scale), scale=self.scale,
-                dropout=self.active_dropout, weights=context.output_attentions,
+                mask=bias, scale=self.scale, dropout=self.active_dropout, weights=context.output_attentions,
             )  # fmt: skip
             attended.append(result)
             if probabilities is not None:

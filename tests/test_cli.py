@@ -177,6 +177,8 @@ def test_exit_codes_of_the_rest(run, folder: Path, monkeypatch: pytest.MonkeyPat
     assert "must be at least 1" in run("build", "bert", "--set", "num_hidden_layers=0")[2]
     assert "must be at most 10000" in run("validate", "bert", "--set", "num_hidden_layers=1000000000")[2]
     assert "must be at most 1" in run("validate", "bert", "--set", "hidden_dropout=1.5")[2]
+    assert run("build", "bert", "--set", "initializer_range=x")[0] == 1
+    assert run("build", "bert", "--dtype", "float8_e4m3fn")[0] == 2 and run("build", "bert", "--device", "xpu")[0] == 2
     assert run("build", "no_such_spec")[0] == 1
     assert run("build", "bert", "--head", "masked_ml")[0] == 1
     assert run("build", "bert", "--plugin", "no_such_module")[0] == 2

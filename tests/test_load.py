@@ -248,6 +248,65 @@ def test_a_variant_saves_with_its_spec(folder: Path, tmp_path: Path) -> None:
     assert (again(ids).logits - mw.build(weights=folder, head="masked_lm")(ids).logits).abs().max() > 1e-3
 
 
+def test_a_variant_with_own_parameters_comes_back(tmp_path: Path) -> None:
+    variant = tmp_path / "wider.yaml"
+    extra = "{block: feed_forward, hidden_size: '${hidden_size}', intermediate_size: 8}"
+    nested = f"model:\n  encoder:\n    layer:\n      sublayers:\n        extra: {extra}\n"
+    variant.write_text("spec: wider\nextends: bert\n" + nested)
+    model = mw.build(variant, **SMALL)
+    model.save(tmp_path / "out", format="modelwright")
+    again = mw.build(weights=tmp_path / "out")
+    assert torch.equal(again.encoder.layers[3].extra.output.weight, model.encoder.layers[3].extra.output.weight)
+    with pytest.raises(mw.SpecError, match="layers.{0…3}.extra.intermediate.weight"):
+        mw.build(variant, weights={"encoder.layer.0.output.dense.bias": torch.zeros(16)}, **SMALL)
+
+
+@pytest.mark.parametrize("rules", ["'" + "{a,b}" * 30 + "': x", "x.{i}.{i}.y: z"])
+def test_rules_cannot_exhaust_the_machine(folder: Path, tmp_path: Path, rules: str) -> None:
+    spec = tmp_path / "bomb.yaml"
+    spec.write_text("spec: bomb\nextends: bert\nweights:\n  huggingface:\n    rules:\n      " + rules + "\n")
+    if "{i}" in rules:
+        assert mw.build(spec, weights=folder).spec.name == "bomb"  # about a part the model does not have
+    else:
+        with pytest.raises(mw.SpecError, match="more than 10000 names"):
+            mw.build(spec, weights=folder)
+
+
+def test_names_that_modules_have_taken_are_refused(tmp_path: Path) -> None:
+    for path, name in (("model", "config"), ("model", "forward"), ("heads", "keys"), ("model", "heads")):
+        spec = tmp_path / "taken.yaml"
+        block = "next_sentence_head" if path == "heads" else "first_token_pooler"
+        spec.write_text(f"spec: taken\nextends: bert\n{path}:\n  {name}: {{block: {block}, hidden_size: 768}}\n")
+        with pytest.raises(mw.SpecError, match=f"`{name}` cannot be a name here"):
+            mw.build(spec)
+
+
+def test_named_labels_count_themselves() -> None:
+    names = {0: "a", 1: "b", 2: "c"}
+    model = mw.build("bert", head="sequence_classification", id2label=names, **SMALL)
+    assert model.config.num_labels == 3 and model.heads["sequence_classification"].projection.weight.shape[0] == 3
+    with pytest.raises(mw.SpecError, match="names 3 labels, num_labels is 5"):
+        mw.build("bert", head="sequence_classification", id2label=names, num_labels=5, **SMALL)
+
+
+def test_what_the_config_says_of_others_is_kept(folder: Path) -> None:
+    config = transformers.BertConfig(**SMALL, bos_token_id=2, eos_token_id=3, pad_token_id=None)
+    transformers.BertModel(config).save_pretrained(folder)
+    model = mw.build(weights=folder)
+    assert model.config.pad_token_id is None and model.embeddings.token.padding_id is None
+    model.save(folder / "again")
+    again = transformers.AutoConfig.from_pretrained(folder / "again")
+    assert (again.bos_token_id, again.eos_token_id, again.pad_token_id) == (2, 3, None)
+
+
+def test_a_shortcut_is_found_under_its_old_name_too(folder: Path, tmp_path: Path) -> None:
+    repository, commit = tmp_path / "hub" / "models--bert-base-cased", "b" * 40
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    shutil.copytree(folder, repository / "snapshots" / commit)
+    assert mw.build(weights="bert-base-cased", cache_dir=tmp_path / "hub").config.hidden_size == 16
+
+
 def test_a_spec_without_formats_keeps_its_own_names(tmp_path: Path) -> None:
     spec = tmp_path / "own.yaml"
     spec.write_text("spec: own\nhparams: {size: 9}\nmodel:\n  embeddings:\n    block: sum_embeddings\n    lookups:\n"

@@ -109,7 +109,7 @@ def test_leaves_say_once_how_a_kind_of_block_is_laid_out() -> None:
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"body.layers.{i}.weight": "w{i}"}, "no rule says where `body.layers.0.bias` is stored"),
+        ({"body.layers.{i}.weight": "w{i}"}, "no rule says where `body.layers.{0…2}.bias` is stored"),
         ({"body.layers.{i}": "a{i}", "body.layers.{j}": "b{j}"}, "several rules say where"),
         ({"body.layers.{i}": "a{i}", "body.leyers.{i}": "b{i}"}, "the rule `body.leyers.{i}` matches no parameter"),
         ({"body.layers.{i}": "a{i} | flip"}, "no operation `flip`"),

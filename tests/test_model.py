@@ -246,6 +246,48 @@ def test_a_row_that_sees_nothing_stays_finite() -> None:
         assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize("spec", ["bert", "gpt2"])
+def test_gradients_of_rows_that_see_nothing(spec: str) -> None:
+    """Left padding: the last padding row predicts the first real token, so its gradient counts. Finite differences."""
+    model = tiny(spec, "causal_lm", dtype="float64", **({"is_decoder": True} if spec == "bert" else {}))
+    ids, mask = IDS[:1], torch.tensor([[0, 0, 0, 1, 1, 1, 1]])
+    labels = ids.masked_fill(mask == 0, -100)
+    model(ids, attention_mask=mask, labels=labels).loss.backward()
+    stack = model.encoder if spec == "bert" else model.decoder
+    weight = stack.layers[0].attention.value.weight
+    with torch.no_grad():
+        for row, column in ((0, 0), (3, 2), (9, 5)):
+            losses = []
+            for step in (1e-6, -2e-6):
+                weight[row, column] += step
+                losses.append(model(ids, attention_mask=mask, labels=labels).loss)
+            weight[row, column] += 1e-6
+            numeric = (losses[0] - losses[1]) / 2e-6
+            torch.testing.assert_close(weight.grad[row, column], numeric, rtol=1e-4, atol=1e-7)
+
+
+def test_decoding_with_the_cache_compiles_whole() -> None:
+    model = tiny("gpt2", "causal_lm")
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        expected, steps, cache = model(IDS).logits, [], None
+        for position in range(7):
+            output = compiled(IDS[:, position : position + 1], past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            steps.append(output.logits)
+    torch.testing.assert_close(torch.cat(steps, 1), expected, rtol=0, atol=2e-5)
+
+
+def test_exports_with_the_cache() -> None:
+    model = tiny("gpt2", "causal_lm")
+    with torch.no_grad():
+        exported = torch.export.export(model, (IDS,), {"use_cache": True}).module()
+        cache = exported(IDS, use_cache=True).past_key_values
+        expected = model(torch.cat([IDS, IDS[:, :1]], 1)).logits[:, -1:]
+        found = model(IDS[:, :1], past_key_values=cache).logits
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+
+
 def test_models_copy_and_pickle() -> None:
     model = tiny("gpt2", "causal_lm")
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):

@@ -11,8 +11,9 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel
 from torch import nn
 
+import modelwright as mw
 from modelwright.assembler.language.draft07 import draft07
-from modelwright.assembler.language.schema import block_reference, build_schema, write_schema
+from modelwright.assembler.language.schema import MODEL_ATTRIBUTES, block_reference, build_schema, write_schema
 from modelwright.blocks import Factory, Norm, Sublayer, registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +51,12 @@ def test_is_plain_draft_07(schema: dict[str, Any]) -> None:
 
     visit(schema)
     assert targets <= {f"#/definitions/{name}" for name in schema["definitions"]}
+
+
+def test_the_reserved_names_are_those_of_a_model() -> None:
+    model = mw.build("bert", num_hidden_layers=1, hidden_size=12, vocab_size=9, intermediate_size=4)
+    own = {name for name in {*vars(model), *vars(type(model))} if not name.startswith("_")} - {"forward"}
+    assert own == set(MODEL_ATTRIBUTES)
 
 
 def test_committed_files_are_in_step(tmp_path: Path) -> None:

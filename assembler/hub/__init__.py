@@ -63,6 +63,16 @@ def fetch_file(
     return fetch(repo_id, needed, revision=revision, cache_dir=cache_dir, optional=wanted).get(filename)
 
 
+def known_as(
+    repo_id: str, name: str, cache_dir: str | os.PathLike[str] | None = None
+) -> str:
+    """`repo_id`, or `name` if the cache has only that: repositories that have moved lie there under their old names."""
+    if not is_repo_id(name):
+        return repo_id
+    new, old = (RepoCache(hub_folder(cache_dir), each).folder for each in (repo_id, name))
+    return name if old.is_dir() and not new.is_dir() else repo_id
+
+
 def commit_of(path: Path) -> str | None:
     """The commit a fetched file belongs to, to fetch more of the same; None for a file from elsewhere."""
     folders = path.parts

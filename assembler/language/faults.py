@@ -191,6 +191,11 @@ def _bad_name(error: ValidationError, schema: Schema) -> Iterator[Fault]:
     yield Fault(path, f"`{error.instance}` cannot be a name", help="letters, digits and _, no digit first", on_key=True)
 
 
+def _reserved_name(error: ValidationError, _: Schema) -> Iterator[Fault]:
+    path = (*error.absolute_path, error.instance)
+    yield Fault(path, f"`{error.instance}` cannot be a name here: modules have an attribute of that name", on_key=True)
+
+
 def _out_of_bounds(error: ValidationError, _: Schema) -> Iterator[Fault]:
     path, bound = tuple(error.absolute_path), "at least" if error.validator == "minimum" else "at most"
     message = f"must be {bound} {error.validator_value}, but is {quoted(error.instance)}"
@@ -205,7 +210,7 @@ def _other(error: ValidationError, _: Schema) -> Iterator[Fault]:
 DESCRIBE = {
     "additionalProperties": _unknown_keys, "type": _wrong_value, "anyOf": _wrong_value, "enum": _not_in_list,
     "minimum": _out_of_bounds, "maximum": _out_of_bounds, "x-required": _missing_keys, "x-present": _absent,
-    "x-divides": _uneven, "pattern": _bad_name,
+    "x-divides": _uneven, "pattern": _bad_name, "not": _reserved_name,
 }  # fmt: skip
 
 

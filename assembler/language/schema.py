@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from types import UnionType
@@ -30,6 +31,11 @@ from .sections import SpecModel
 Schema = dict[str, Any]
 
 REF = "#/definitions/"
+#: What an assembled model has beside the attributes of every module (a test holds them together).
+MODEL_ATTRIBUTES = (
+    "config", "device", "dtype", "heads", "inputs", "kept_config", "labels", "load_report", "num_parameters",
+    "part_names", "runs", "save", "separate", "spec", "training", "wants_choices",
+)  # fmt: skip
 SWITCH: Schema = {"if": {"$ref": f"{REF}interpolation"}, "else": {"type": "boolean"}}
 LANGUAGE: dict[str, Schema] = {  # what the language itself says in nodes, beside the arguments of blocks
     "interpolation": {
@@ -93,8 +99,9 @@ def build_schema() -> Schema:
         "then": {"$ref": f"{REF}combined heads"},
         "else": {"$ref": f"{REF}Head"},
     }
-    sections["properties"]["model"] |= named({"$ref": f"{REF}Part"}) | {"type": ["object", "null"]}
-    sections["properties"]["heads"] |= named(head) | {"type": ["object", "null"]}
+    parts = named({"$ref": f"{REF}Part"}, nn.Module, MODEL_ATTRIBUTES)
+    sections["properties"]["model"] |= parts | {"type": ["object", "null"]}
+    sections["properties"]["heads"] |= named(head, nn.ModuleDict) | {"type": ["object", "null"]}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **sections,
@@ -114,7 +121,7 @@ def block_schema(cls: type[nn.Module]) -> Schema:
     schema: Schema = {
         "description": summary(cls),
         "properties": {"block": {"const": cls.block, "description": summary(cls)}}
-        | {name: argument_schema(argument) for name, argument in arguments.items()}
+        | {name: argument_schema(argument, cls) for name, argument in arguments.items()}
         | {key: {"$ref": REF + key} for key in language_keys(cls)},
         "x-required": [name for name, argument in arguments.items() if argument.required],
         "additionalProperties": False,
@@ -160,7 +167,7 @@ def category_schema(category: type[nn.Module]) -> Schema:
     }
 
 
-def argument_schema(argument: Parameter) -> Schema:
+def argument_schema(argument: Parameter, owner: type[nn.Module]) -> Schema:
     """The value or the blocks an argument takes. Any value may be an interpolation instead."""
     schema: Schema = {"description": argument.doc} if argument.doc else {}
     if argument.default not in (inspect.Parameter.empty, None):
@@ -171,16 +178,32 @@ def argument_schema(argument: Parameter) -> Schema:
         return schema | interpolable(draft07(TypeAdapter(kind).json_schema()) | bounds)
     category = {"$ref": REF + argument.annotation.__name__}
     if argument.slot == "named":
-        return schema | named(category)
+        return schema | named(category, owner, registry.parameters(owner))
     return schema | {"allOf": [category]} | ({} if argument.optional else {"x-present": "always"})
 
 
-def named(node: Schema) -> Schema:
-    """Nodes by name. The names become names of modules; an entry may be switched off, but not be null."""
+def named(node: Schema, owner: type[nn.Module], taken: Iterable[str] = ()) -> Schema:
+    """Nodes by name. The names become names of modules inside an `owner`, whose own attributes they must not hide; an
+    entry may be switched off, but not be null."""
+    reserved = attributes(owner) | set(taken)
     return {
         "type": "object",
-        "propertyNames": {"pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"},
+        "propertyNames": {"pattern": r"^[A-Za-z][A-Za-z0-9_]*$", "not": {"enum": sorted(reserved)}},
         "additionalProperties": {"allOf": [node], "x-present": "entry"},
+    }
+
+
+def attributes(owner: type) -> set[str]:
+    """Public attributes that a class and its bases define themselves; not what other libraries have patched in."""
+
+    def root(thing: Any, default: str) -> str:
+        return str(getattr(thing, "__module__", None) or default).partition(".")[0]
+
+    return {
+        name
+        for cls in owner.__mro__
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and root(value, cls.__module__) in (root(cls, ""), "builtins", "typing")
     }
 
 

@@ -53,6 +53,8 @@ class ConfigKey(_Section):
     key: str | None = None
     values: dict[str, Any] | None = None
     """Their value -> ours, where they are spelt differently. Others are refused."""
+    nullable: bool = False
+    """Whether null is a value; otherwise it counts as absent."""
     length_of: str | None = None
     """The hparam is the number of items under this key."""
 
@@ -73,6 +75,8 @@ class ConfigFormat(_Section):
     """Keys by whose values a config is known to be for this spec."""
     read: dict[str, _Read] = {}
     """Our name -> their key. Of several alternatives the first that is there counts."""
+    keep: list[str] = []
+    """Keys that mean nothing to the network and are written again as they were read."""
     write: dict[str, Any] = {}
     """Constants that are written besides."""
     expect: dict[str, Any] = {}

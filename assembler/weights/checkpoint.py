@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import Diagnostic, DownloadError, Place, WeightsError
+from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
 from ..language.spec import find_config_matches
 from ..stores import Store, TensorInfo, open_store
 from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
@@ -59,10 +59,12 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     DownloadError if they cannot be had, WeightsError if they are damaged.
     """
     if isinstance(weights, Mapping):
-        strangers = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+        strangers = [k for k, value in weights.items() if not isinstance(value, Tensor) or not isinstance(k, str)]
         if strangers:
             raise WeightsError(f"a state dict maps names to tensors; `{strangers[0]}` is no tensor")
         return Checkpoint("the state dict", StateDict(weights))
+    if not isinstance(weights, str | os.PathLike) or not os.fspath(weights):
+        raise UsageError(f"weights are a name, a path, a URL or a state dict, not `{weights!r}`")
     text = os.fspath(weights)
     path = Path(text).expanduser()
     if path.exists():
@@ -85,8 +87,9 @@ def _local(name: str, path: Path) -> Checkpoint:
 
 
 def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:
-    from ..hub import commit_of, fetch
+    from ..hub import commit_of, fetch, known_as
 
+    repository = known_as(repository, name, cache_dir)
     found = fetch(repository, [CONFIG], revision=revision, cache_dir=cache_dir)
     at = commit_of(found[CONFIG]) or revision
     for usual in (WEIGHTS, TORCH):

@@ -11,14 +11,14 @@ from ...errors import Diagnostic, SpecError, WeightsError, did_you_mean
 def read_config(
     config: Mapping[str, Any], rules: Mapping[str, Any], *, name: str, spec: str, allow_unknown: bool = False
 ) -> dict[str, Any]:
-    """The hparams a config states. Null counts as absent.
+    """The hparams a config states. Null counts as absent, unless the key is `nullable`.
 
-    `rules` is one entry of `configs:` (`match`, `read`, `expect`, `ignore`), `name` the file for messages.
+    `rules` is one entry of `configs:` (`match`, `read`, `keep`, `expect`, `ignore`), `name` the file for messages.
     WeightsError lists everything that does not fit: another architecture, values the spec cannot express, unknown keys.
     """
     problems: list[Diagnostic] = []
     hparams: dict[str, Any] = {}
-    known: set[str] = set(rules.get("ignore") or ()) | set(rules.get("match") or ())
+    known: set[str] = {*(rules.get("ignore") or ()), *(rules.get("match") or ()), *(rules.get("keep") or ())}
     for key, wanted in (rules.get("match") or {}).items():
         if config.get(key, wanted) != wanted:
             problems.append(
@@ -40,7 +40,8 @@ def read_config(
             key = way if isinstance(way, str) else way.get("key") or way["length_of"]
             known.add(key)
             value = config.get(key)
-            if value is None or hparam in hparams:
+            nullable = not isinstance(way, str) and way.get("nullable") and key in config
+            if hparam in hparams or (value is None and not nullable):
                 continue
             if not isinstance(way, str) and "length_of" in way:
                 if not isinstance(value, dict | list):
@@ -97,7 +98,7 @@ def write_config(
         if isinstance(way, str):
             config[way] = value
         else:
-            theirs = [key for key, ours in way.get("values", {}).items() if ours == value]
+            theirs = [key for key, ours in way.get("values", {value: value}).items() if ours == value]
             if not theirs:
                 raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
             config[way["key"]] = theirs[0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from ...errors import Diagnostic, UsageError, WeightsError
+from ...errors import Diagnostic, SpecError, UsageError, WeightsError
 from ..assemble import Skeleton
 from ..stores import Store
 from ..stores import verify as verify_store
@@ -107,6 +108,9 @@ def initialise(skeleton: Skeleton, *, device: torch.device, dtype: torch.dtype) 
     """Give every parameter that is still on meta memory and its block's initial values, then tie names again."""
     model = skeleton.model
     std = getattr(model.config, "initializer_range", 0.02)
+    if isinstance(std, bool) or not isinstance(std, int | float) or not 0 <= std < math.inf:
+        place = model.spec.place(("hparams", "initializer_range"))
+        raise SpecError(Diagnostic(f"`initializer_range` must be a number, 0 or more, but is `{std}`", place))
     apply_ties(model, list(skeleton.ties))
     for module, waiting in list(_waiting(model)):
         loaded = {name: p for name, p in module._parameters.items() if p is not None and name not in waiting}

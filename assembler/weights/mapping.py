@@ -15,6 +15,7 @@ from torch import nn
 from ...errors import Diagnostic, Place, SpecError, did_you_mean
 from .ops import OpError, Pipeline
 from .patterns import Pattern, PatternError, expand, fill, first_that_holds
+from .report import fold
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -105,6 +106,7 @@ def expand_rules(
     sources: dict[str, Source] = {}
     used: set[str] = set()
     problems: list[Diagnostic] = []
+    homeless: list[str] = []
     kinds = {name: getattr(module, "leaf", "") for name, module in model.named_modules()}
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     canonical = canonical_names(model)
@@ -116,8 +118,7 @@ def expand_rules(
             found = [(rule, values, suffix) for rule in rules if (values := rule.left.match(owner)) is not None]
         if not found:
             if canonical[name] == name and _owner(name) not in fresh:
-                help = _closest(name, rules, where)
-                problems.append(Diagnostic(f"no rule says where `{name}` is stored", help=help))
+                homeless.append(name)
             continue
         if len(found) > 1:
             lines = " and ".join(f"`{rule.key}`" for rule, _, _ in found)
@@ -132,6 +133,10 @@ def expand_rules(
         targets = tuple(canonical.get(member, member) for member in members)
         pipeline = Pipeline.parse([*leaf_ops, *rule.ops])
         sources.setdefault(stored, Source(stored, targets, pipeline, not name.startswith(HEADS)))
+    problems += [
+        Diagnostic(f"no rule says where `{name}` is stored", help=_closest(name, rules, where))
+        for name in fold(homeless)
+    ]
     keys = {rule.key: rule.place for rule in rules}
     problems += [
         Diagnostic(f"the rule `{key}` matches no parameter", place, label=did_you_mean(key, names))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +18,21 @@ _GROUP = re.compile(r"\(([^()]*)\)")
 _INDEX = re.compile(r"\{([a-z])(?::([^{}]*))?\}")
 
 
+#: Names that one rule may stand for.
+LIMIT = 10_000
+
+
 class PatternError(ValueError):
     """The two sides of a rule do not go together."""
 
 
 def expand(left: str, right: str) -> list[tuple[str, str]]:
-    """Both sides with every `{a,b}` replaced. A right side without such groups serves every word of the left."""
+    """Both sides with every `{a,b}` replaced. A right side without such groups serves every word of the left.
+
+    PatternError if the choices do not pair, or make more than `LIMIT` names.
+    """
+    if math.prod(words.count(",") + 1 for words in _CHOICE.findall(left)) > LIMIT:
+        raise PatternError(f"`{left[:40]}…` stands for more than {LIMIT} names")
     lefts, rights = _CHOICE.findall(left), _CHOICE.findall(right)
     if not lefts:
         if rights:
@@ -58,13 +68,14 @@ class Pattern:
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
-        parts, end = [], 0
+        parts, end, seen = [], 0, set()
         for token in re.finditer(rf"{_GROUP.pattern}|{_INDEX.pattern}", self.text):
             parts.append(re.escape(self.text[end : token.start()]))
             if token[1] is not None:
                 parts.append("(?P<group>" + "|".join(map(re.escape, self.group)) + ")")
             else:
-                parts.append(rf"(?P<{token[2]}>\d+)")
+                parts.append(rf"(?P={token[2]})" if token[2] in seen else rf"(?P<{token[2]}>\d+)")
+                seen.add(token[2])
             end = token.end()
         return re.compile("".join([*parts, re.escape(self.text[end:])]))
 

@@ -63,13 +63,13 @@ def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
     model = skeleton.model
     canonical = canonical_names(model)
     own = [Source(name, (canonical[name],), Pipeline(), False) for name in canonical]
-    sources = skeleton.sources(format) if format else []  # a spec without formats has its own names alone
-    section: Mapping[str, Any] = skeleton.sections["weights"].get(format, {})
+    sources: list[Source] = own
+    section: Mapping[str, Any] = {}
+    if not format or sum(source.stored in tensors for source in own) > len(own) / 2:
+        format = OWN_FORMAT
+    else:
+        sources, section = skeleton.sources(format), skeleton.sections["weights"][format]
     stored = Stored(tensors, section, sources)
-    found = sum(name in stored.actual for source in sources for name in stored.names(source))
-    if not format or sum(source.stored in tensors for source in own) > found:
-        sources, section, format = own, {}, OWN_FORMAT
-        stored = Stored(tensors, section, sources)
 
     plan = Plan()
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}

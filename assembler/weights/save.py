@@ -66,7 +66,7 @@ def _config(model: Model, rules: Mapping[str, Any], format: str) -> str:
             help=f'save it with its spec: --format {OWN_FORMAT} (format="{OWN_FORMAT}")',
         )
     defaults = base.hparams({name: hparams[name] for name in rules.get("read") or {} if name in hparams})
-    config = write_config(hparams, defaults, rules, head=_head_name(model), format=format)
+    config = model.kept_config | write_config(hparams, defaults, rules, head=_head_name(model), format=format)
     return json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
