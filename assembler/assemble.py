@@ -28,7 +28,6 @@ class Skeleton:
     model: Model
     ties: tuple[Tie, ...]
     fresh: frozenset[str]  # parts and heads that may start untrained: `pooler`, `heads.question_answering`
-    head: str  # the choice in one word, `body` for none
     sections: Mapping[str, Any]  # the interpolated spec
 
     def sources(self, format: str) -> list[Source]:
@@ -36,13 +35,17 @@ class Skeleton:
         return find_sources(self.model, self.sections["weights"][format], format, fresh=self.fresh)
 
 
-def assemble(spec: Spec, hparams: Mapping[str, Any], head: HeadChoice) -> Skeleton:
-    """Build every part the chosen heads need (all parts for None) on the meta device, names tied."""
+def assemble(
+    spec: Spec, hparams: Mapping[str, Any], head: HeadChoice, *, every_part: bool = False
+) -> Skeleton:
+    """Build the parts the chosen heads need (all for None, or with `every_part`) on the meta device, names tied."""
     sections = spec.interpolated(hparams)
     heads = sections.get("heads") or {}
     runs, separate = _runs(heads, head)
     head_nodes = {run.name: heads[run.name] for run in runs}
-    part_nodes = _needed(sections["model"], head_nodes, spec)
+    part_nodes = {name: node for name, node in sections["model"].items() if wanted(node)}
+    if runs and not every_part:
+        part_nodes = _needed(part_nodes, head_nodes, spec)
 
     constructor = Constructor(partial(spec.locate, hparams=hparams if isinstance(hparams, Hparams) else None))
     with torch.device("meta"):
@@ -63,20 +66,13 @@ def assemble(spec: Spec, hparams: Mapping[str, Any], head: HeadChoice) -> Skelet
     ]
     apply_ties(model, ties)
     fresh = frozenset(owner for owner, (_, node) in owners.items() if node.get("fresh"))
-    choice = head if isinstance(head, str) else head[0] if head and len(head) == 1 else "body" if not head else ""
-    return Skeleton(model.eval(), tuple(ties), fresh, choice, sections)
+    return Skeleton(model.eval(), tuple(ties), fresh, sections)
 
 
 def assemble_whole(spec: Spec, hparams: Mapping[str, Any]) -> Skeleton:
     """With every part and every head: to know what a checkpoint may hold beyond the model that was asked for."""
-    heads = [name for name, node in (spec.interpolated(hparams).get("heads") or {}).items() if "combine" not in node]
-    whole = assemble(spec, hparams, heads or None)
-    body = assemble(spec, hparams, None)
-    for name in body.model.part_names:
-        if name not in whole.model.part_names:
-            whole.model.add_module(name, getattr(body.model, name))
-            whole.model.part_names += (name,)
-    return whole
+    heads = [name for name, node in spec.sections["heads"].items() if node and "combine" not in node]
+    return assemble(spec, hparams, heads or None, every_part=True)
 
 
 def _runs(heads: Mapping[str, Any], choice: HeadChoice) -> tuple[tuple[HeadRun, ...], bool]:
@@ -94,11 +90,8 @@ def _runs(heads: Mapping[str, Any], choice: HeadChoice) -> tuple[tuple[HeadRun, 
 
 
 def _needed(parts: Mapping[str, Any], heads: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """The parts whose outputs the heads read; all of them when there are no heads."""
-    nodes = {name: node for name, node in parts.items() if wanted(node)}
-    outputs = {name: registry.get(node["block"]).output for name, node in nodes.items()}
-    if not heads:
-        return nodes
+    """The parts whose outputs the heads read, and those on the way to them."""
+    outputs = {name: registry.get(node["block"]).output for name, node in parts.items()}
     read = {"last_hidden_state"}
     for name, node in heads.items():
         source = registry.get(node["block"]).source
@@ -108,4 +101,4 @@ def _needed(parts: Mapping[str, Any], heads: Mapping[str, Any], spec: Spec) -> d
                 help="add such a part to `model:`",
             )
         read.add(source)
-    return {name: node for name, node in nodes.items() if outputs[name] in read}
+    return {name: node for name, node in parts.items() if outputs[name] in read}
