@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..blocks import registry
+from ..blocks import Head, registry
 from ..errors import SpecError, did_you_mean
 from .construct import Constructor, wanted
 from .language.resolve import Hparams
@@ -44,16 +44,18 @@ def assemble(
     runs, separate = _runs(heads, head)
     head_nodes = {run.name: heads[run.name] for run in runs}
     part_nodes = {name: node for name, node in sections["model"].items() if wanted(node)}
-    if runs and not every_part:
-        part_nodes = _needed(part_nodes, head_nodes, spec)
 
     constructor = Constructor(partial(spec.locate, hparams=hparams if isinstance(hparams, Hparams) else None))
     with torch.device("meta"):
+        built = {name: constructor.build(node, ("heads", name)) for name, node in head_nodes.items()}
+        if runs and not every_part:
+            part_nodes = _needed(part_nodes, built, spec)
         model = Model(
             parts={name: constructor.build(node, ("model", name)) for name, node in part_nodes.items()},
-            heads={name: constructor.build(node, ("heads", name)) for name, node in head_nodes.items()},
+            heads=built,
             runs=runs,
             separate=separate,
+            encoder={name for name, node in part_nodes.items() if node.get("side") == "encoder"},
             spec=spec,
             config=hparams,
         )  # fmt: skip
@@ -89,16 +91,14 @@ def _runs(heads: Mapping[str, Any], choice: HeadChoice) -> tuple[tuple[HeadRun, 
     return tuple(runs.values()), separate
 
 
-def _needed(parts: Mapping[str, Any], heads: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+def _needed(parts: Mapping[str, Any], heads: Mapping[str, Head], spec: Spec) -> dict[str, Any]:
     """The parts whose outputs the heads read, and those on the way to them."""
     outputs = {name: registry.get(node["block"]).output for name, node in parts.items()}
-    read = {"last_hidden_state"}
-    for name, node in heads.items():
-        source = registry.get(node["block"]).source
-        if source not in outputs.values():
+    for name, head in heads.items():
+        if head.source not in outputs.values():
             raise SpecError(
-                f"head `{name}` reads {source}, which no part of {spec.name} provides",
+                f"head `{name}` reads {head.source}, which no part of {spec.name} provides",
                 help="add such a part to `model:`",
             )
-        read.add(source)
+    read = {"last_hidden_state", None, *(head.source for head in heads.values())}
     return {name: node for name, node in parts.items() if outputs[name] in read}

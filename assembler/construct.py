@@ -10,9 +10,6 @@ from torch import nn
 from ..blocks import BlockError, registry
 from ..errors import Diagnostic, SpecError
 
-#: Keys of a node that belong to the language, not to the block.
-LANGUAGE_KEYS = frozenset({"block", "when", "tie", "fresh"})
-
 Path = tuple[str | int, ...]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 #: How a call runs; every model takes these.
 SWITCHES = ("use_cache", "output_hidden_states", "output_attentions", "return_dict")
+#: What blocks of a decoder know under a name that, beside an encoder, means the encoder's to the caller.
+OF_DECODER = {
+    "input_ids": "decoder_input_ids",
+    "attention_mask": "decoder_attention_mask",
+    "inputs_embeds": "decoder_inputs_embeds",
+    "position_ids": "decoder_position_ids",
+    "encoder_hidden_states": "encoder_outputs",
+    "encoder_attention_mask": "attention_mask",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,12 @@ class HeadRun:
 
     def named(self, own: str) -> str:
         return self.rename.get(own, own)
+
+
+#: Of these an encoder and a decoder both have some.
+STATES = ("hidden_states", "attentions")
+#: What a decoder gets from the encoder beside it, and not from the caller.
+CROSS = ("encoder_hidden_states", "encoder_attention_mask")
 
 
 class Config(SimpleNamespace):
@@ -58,25 +73,28 @@ class Model(nn.Module):
         heads: Mapping[str, Head],
         runs: tuple[HeadRun, ...],
         separate: bool,
+        encoder: Collection[str] = (),
         spec: Spec,
         config: Mapping[str, Any],
     ) -> None:
-        """`separate`: the heads were chosen by the caller one by one, so each keeps its outputs to itself."""
+        """`encoder`: the parts that encode, on inputs of their own, what the others attend to. `separate`: the heads
+        were chosen by the caller one by one, so each keeps its outputs to itself."""
         super().__init__()
         for name, part in parts.items():
             self.add_module(name, part)
         self.heads = nn.ModuleDict(heads)
         self.part_names = tuple(parts)
+        self.encoder_names = tuple(name for name in parts if name in encoder)
         self.runs = runs
         self.separate = separate
         self.spec = spec
         self.config = Config(**config)
         self.load_report: LoadReport | None = None
         self.kept_config: dict[str, Any] = {}  # what the checkpoint's config says of tokenizers and generation
-        reads = frozenset().union(*(module.reads for module in self.modules() if hasattr(module, "reads")))
-        self.inputs = tuple(name for name in INPUTS if name in reads)
+        self.inputs = self._inputs()
         self.labels = tuple(dict.fromkeys(run.named(own) for run in runs for own in self.heads[run.name].labels))
         self.wants_choices = any(self.heads[run.name].wants_choices for run in runs)
+        self._targets = tuple(run.named(target) for run in runs if (target := self.heads[run.name].target))
 
     def forward(
         self,
@@ -86,11 +104,22 @@ class Model(nn.Module):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        langs: Tensor | None = None,
+        lengths: Tensor | None = None,
+        perm_mask: Tensor | None = None,
+        target_mapping: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
         mems: Sequence[Tensor] | None = None,
         past_key_values: KeyValueCache | Sequence[tuple[Tensor, Tensor]] | None = None,
         mc_token_ids: Tensor | None = None,
+        cls_index: Tensor | None = None,
+        p_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        decoder_position_ids: Tensor | None = None,
+        encoder_outputs: ModelOutput | Sequence[Tensor] | Tensor | None = None,
         use_cache: bool = False,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
@@ -100,7 +129,8 @@ class Model(nn.Module):
         """Run the model on `input_ids` [B, L] (or `inputs_embeds` [B, L, D]) and whatever else its blocks read.
 
         Shapes of the inputs: see `blocks.Context`. `self.inputs` lists those this model takes; an input that it does
-        not take is an error, unless it is None.
+        not take is an error, unless it is None. Beside an encoder the plain names are the encoder's inputs and
+        `decoder_…` the decoder's; `encoder_outputs` are those of an earlier call, used instead of encoding again.
 
         Args:
             use_cache: return `past_key_values`, to be given with the next positions.
@@ -111,29 +141,72 @@ class Model(nn.Module):
         """
         given = {
             "input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids,
-            "position_ids": position_ids, "inputs_embeds": inputs_embeds,
-            "encoder_hidden_states": encoder_hidden_states, "encoder_attention_mask": encoder_attention_mask,
-            "mems": mems, "past_key_values": past_key_values, "mc_token_ids": mc_token_ids,
+            "position_ids": position_ids, "inputs_embeds": inputs_embeds, "langs": langs, "lengths": lengths,
+            "perm_mask": perm_mask, "target_mapping": target_mapping, "encoder_hidden_states": encoder_hidden_states,
+            "encoder_attention_mask": encoder_attention_mask, "mems": mems, "past_key_values": past_key_values,
+            "mc_token_ids": mc_token_ids, "cls_index": cls_index, "p_mask": p_mask,
+            "decoder_input_ids": decoder_input_ids, "decoder_attention_mask": decoder_attention_mask,
+            "decoder_inputs_embeds": decoder_inputs_embeds, "decoder_position_ids": decoder_position_ids,
+            "encoder_outputs": encoder_outputs,
         }  # fmt: skip
         given |= {name: labels.pop(name) for name in list(labels) if name not in self.labels}
-        context = self._context({name: value for name, value in given.items() if value is not None})
-        context.output_hidden_states = output_hidden_states
-        context.output_attentions = output_attentions
+        given = {name: value for name, value in given.items() if value is not None}
+        unknown = [name for name in given if name not in self.inputs]
+        if unknown:
+            raise UsageError(*(self._unknown(name) for name in unknown))
+        asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+
+        encoded = self._encode(given, asked) if self.encoder_names else None
+        context = self._context(given, asked) if encoded is None else self._decoder_context(given, asked, encoded)
+        context.target_ids = next((labels.get(name) for name in self._targets), None)
         if use_cache and context.past_key_values is None:
             if "past_key_values" not in self.inputs:
                 raise UsageError(f"{self.spec.name} has no key/value cache to use")
             context.past_key_values = KeyValueCache()
-
-        outputs: dict[str, Tensor] = {}
-        for name in self.part_names:
-            part = getattr(self, name)
-            outputs[part.output] = part(outputs.get("last_hidden_state"), context)
+        outputs = self._run((name for name in self.part_names if name not in self.encoder_names), context)
 
         result = self._run_heads(outputs, context, labels) if self.runs else ModelOutput(**outputs)
         for name, values in context.collected.items():
-            setattr(result, name, tuple(values))
+            setattr(result, name if encoded is None or name not in STATES else f"decoder_{name}", tuple(values))
         result.past_key_values = context.past_key_values
+        if encoded is not None:
+            result.encoder_last_hidden_state = encoded.last_hidden_state
+            for name in STATES:
+                setattr(result, f"encoder_{name}", getattr(encoded, name))
         return result if return_dict else result.to_tuple()
+
+    def _run(self, names: Iterable[str], context: Context) -> dict[str, Tensor]:
+        outputs: dict[str, Tensor] = {}
+        for name in names:
+            part = getattr(self, name)
+            value = part(outputs.get("last_hidden_state"), context)
+            if part.output is not None:
+                outputs[part.output] = value
+        return outputs
+
+    def _encode(self, given: Mapping[str, Any], asked: Mapping[str, bool]) -> ModelOutput:
+        """What the encoder makes of the caller's inputs, or has made of them in an earlier call."""
+        earlier = given.get("encoder_outputs")
+        if isinstance(earlier, Tensor):
+            return ModelOutput(last_hidden_state=earlier)
+        if earlier is not None:
+            states = {name: getattr(earlier, name, None) for name in STATES}
+            return ModelOutput(last_hidden_state=earlier[0], **states)
+        context = self._context({name: given[name] for name in self._encoder_inputs if name in given}, asked)
+        outputs = self._run(self.encoder_names, context)
+        return ModelOutput(**outputs, **{name: tuple(values) for name, values in context.collected.items()})
+
+    def _decoder_context(self, given: Mapping[str, Any], asked: Mapping[str, bool], encoded: ModelOutput) -> Context:
+        own = {
+            ours: given[theirs]
+            for ours in INPUTS
+            if (theirs := OF_DECODER.get(ours, ours)) in given and ours not in CROSS
+        }
+        context = Context(**self._with_cache(own), **asked)
+        context.encoder_input_ids = given.get("input_ids")
+        context.encoder_hidden_states = encoded.last_hidden_state
+        context.encoder_attention_mask = given.get("attention_mask")
+        return context
 
     def _run_heads(self, outputs: Mapping[str, Tensor], context: Context, labels: Mapping[str, Any]) -> ModelOutput:
         found: dict[str, dict[str, Tensor | None]] = {}
@@ -154,15 +227,10 @@ class Model(nn.Module):
         named = {run.named(own): value for run in self.runs for own, value in found[run.name].items() if own != "loss"}
         return ModelOutput(loss=loss, **named)
 
-    def _context(self, given: dict[str, Any]) -> Context:
-        unknown = [name for name in given if name not in self.inputs]
-        if unknown:
-            raise UsageError(*(self._unknown(name) for name in unknown))
+    def _context(self, given: dict[str, Any], asked: Mapping[str, bool]) -> Context:
         if ("input_ids" in given) == ("inputs_embeds" in given):
             raise UsageError("give either input_ids or inputs_embeds")
-        past = given.get("past_key_values")
-        if past is not None and not isinstance(past, KeyValueCache):
-            given["past_key_values"] = KeyValueCache(past)  # pairs of tensors, as older code keeps them
+        given = self._with_cache(given)
         tokens, dims = (given["input_ids"], 2) if "input_ids" in given else (given["inputs_embeds"], 3)
         choices = None
         if tokens.dim() > dims:
@@ -173,7 +241,25 @@ class Model(nn.Module):
                     help="flatten them to [batch, length], or build with such a head",
                 )
             given = {name: v.flatten(0, 1) if isinstance(v, Tensor) else v for name, v in given.items()}
-        return Context(choices=choices, **given)
+        return Context(choices=choices, **given, **asked)
+
+    @staticmethod
+    def _with_cache(given: dict[str, Any]) -> dict[str, Any]:
+        """Pairs of tensors, as older code keeps them, made a cache."""
+        past = given.get("past_key_values")
+        if past is None or isinstance(past, KeyValueCache):
+            return given
+        return given | {"past_key_values": KeyValueCache(past)}
+
+    def _inputs(self) -> tuple[str, ...]:
+        """What the blocks read, by the names that a caller gives it."""
+        encoder = [getattr(self, name) for name in self.encoder_names]
+        others = [getattr(self, name) for name in self.part_names if name not in self.encoder_names]
+        read = _reads([*others, *self.heads.values()])
+        if not encoder:
+            return read
+        self._encoder_inputs = _reads(encoder)
+        return tuple(dict.fromkeys((*self._encoder_inputs, *(OF_DECODER.get(name, name) for name in read))))
 
     def _unknown(self, name: str) -> Diagnostic:
         known = (*self.inputs, *self.labels, *SWITCHES)
@@ -198,5 +284,11 @@ class Model(nn.Module):
         return next(self.parameters()).dtype
 
     def num_parameters(self) -> int:
-        """Number of trainable values, shared ones once."""
+        """Number of values in all parameters, shared ones once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _reads(modules: Iterable[nn.Module]) -> tuple[str, ...]:
+    """The inputs that modules, and those within them, read."""
+    read = {name for module in modules for inner in module.modules() for name in getattr(inner, "reads", ())}
+    return tuple(name for name in INPUTS if name in read)

@@ -28,6 +28,11 @@ class ModelOutput:
     seq_relationship_logits: Tensor | None = None  # [B, 2]
     start_logits: Tensor | None = None  # [B, L]
     end_logits: Tensor | None = None  # [B, L]
+    start_top_log_probs: Tensor | None = None  # [B, starts]
+    start_top_index: Tensor | None = None  # [B, starts]
+    end_top_log_probs: Tensor | None = None  # [B, ends x starts]
+    end_top_index: Tensor | None = None  # [B, ends x starts]
+    cls_logits: Tensor | None = None  # [B]
     last_hidden_state: Tensor | None = None  # [B, L, D]; of a model without heads
     pooler_output: Tensor | None = None  # [B, D]; of a model without heads
     heads: dict[str, dict[str, Tensor | None]] | None = None  # of several heads, by name
@@ -35,7 +40,12 @@ class ModelOutput:
     mems: tuple[Tensor, ...] | None = None  # a layer: [memory, B, D]
     hidden_states: tuple[Tensor, ...] | None = None  # embeddings and each layer: [B, L, D]
     attentions: tuple[Tensor, ...] | None = None  # a layer: [B, H, L, K]
+    decoder_hidden_states: tuple[Tensor, ...] | None = None  # the same, of the decoder beside an encoder
+    decoder_attentions: tuple[Tensor, ...] | None = None
     cross_attentions: tuple[Tensor, ...] | None = None  # a layer: [B, H, L, S]
+    encoder_last_hidden_state: Tensor | None = None  # [B, S, D]
+    encoder_hidden_states: tuple[Tensor, ...] | None = None
+    encoder_attentions: tuple[Tensor, ...] | None = None
 
     def keys(self) -> tuple[str, ...]:
         """Names of the outputs that are there."""

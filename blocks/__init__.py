@@ -3,22 +3,24 @@
 from . import (  # noqa: F401  (importing a module registers its blocks)
     adaptive,
     attention,
+    decoder_inputs,
     embeddings,
     feed_forward,
     language_heads,
     layer,
     norm,
     pooler,
+    position_bias,
     positions,
     relative_attention,
     stack,
     task_heads,
 )
-from .base import INPUTS, Context, Embedding, Head, Norm, Part, Sublayer
+from .base import INPUTS, Bias, Context, Embedding, Head, Norm, Part, Pooler, Sublayer
 from .cache import KeyValueCache
 from .registry import BlockError, Factory, blocks, get, parameters, register
 
 __all__ = [
-    "INPUTS", "BlockError", "Context", "Embedding", "Factory", "Head", "KeyValueCache", "Norm", "Part", "Sublayer",
-    "blocks", "get", "parameters", "register",
+    "INPUTS", "Bias", "BlockError", "Context", "Embedding", "Factory", "Head", "KeyValueCache", "Norm", "Part",
+    "Pooler", "Sublayer", "blocks", "get", "parameters", "register",
 ]  # fmt: skip

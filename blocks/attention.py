@@ -28,13 +28,14 @@ class MultiHead(Sublayer):
         bias: bool = True,
         dropout: Probability = 0.0,
         init_scale: float = 1.0,
+        scale: float | None = None,
     ) -> None:
         super().__init__()
         for constraint in self.constraints:
             constraint.check({"hidden_size": hidden_size, "num_heads": num_heads, "head_size": head_size})
         self.num_heads = num_heads
         self.head_size = hidden_size // num_heads if head_size is None else head_size
-        self.scale = 1 / math.sqrt(self.head_size)
+        self.scale = 1 / math.sqrt(self.head_size) if scale is None else scale
         self.dropout = dropout
         inner = num_heads * self.head_size
         self.query = Linear(hidden_size, inner, bias=bias)
@@ -59,6 +60,7 @@ class Attention(MultiHead):
         bias: whether the four projections have biases.
         dropout: probability of dropping an attention weight in training.
         init_scale: factor on the initial weights of the output projection.
+        scale: factor on the scores; 1 / sqrt(head_size) if absent.
     """
 
     reads: ClassVar = frozenset({"attention_mask", "past_key_values"})
@@ -73,10 +75,11 @@ class Attention(MultiHead):
         bias: bool = True,
         dropout: Probability = 0.0,
         init_scale: float = 1.0,
+        scale: float | None = None,
     ) -> None:
         super().__init__(
             hidden_size=hidden_size, num_heads=num_heads, head_size=head_size, bias=bias, dropout=dropout,
-            init_scale=init_scale,
+            init_scale=init_scale, scale=scale,
         )  # fmt: skip
         self.causal = causal
 
@@ -87,7 +90,8 @@ class Attention(MultiHead):
         length, keys = query.shape[-2], key.shape[-2]
         # Without a mask the fused kernels know causality themselves; a single newest position sees everything.
         plain = False
-        if self.causal and context.attention_mask is None and context.past_length == 0:  # no symbol: the kernel asks
+        unmasked = context.attention_mask is None and context.position_bias is None
+        if self.causal and unmasked and context.past_length == 0:  # no symbol: the kernel asks
             plain = True
         hidden_by_rule = self.causal and not plain and length > 1
         mask = None if plain else self_attention_mask(context, hidden, keys, causal=hidden_by_rule)
@@ -112,6 +116,7 @@ class CrossAttention(MultiHead):
         bias: whether the four projections have biases.
         dropout: probability of dropping an attention weight in training.
         init_scale: factor on the initial weights of the output projection.
+        scale: factor on the scores; 1 / sqrt(head_size) if absent.
     """
 
     reads: ClassVar = frozenset({"encoder_hidden_states", "encoder_attention_mask", "past_key_values"})

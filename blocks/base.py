@@ -19,11 +19,17 @@ INPUTS = (
     "token_type_ids",
     "position_ids",
     "inputs_embeds",
+    "langs",
+    "lengths",
+    "perm_mask",
+    "target_mapping",
     "encoder_hidden_states",
     "encoder_attention_mask",
     "mems",
     "past_key_values",
     "mc_token_ids",
+    "cls_index",
+    "p_mask",
 )
 
 
@@ -39,11 +45,19 @@ class Context:
     attention_mask: Tensor | None = None  # [B, P + L], or [B, L, P + L], or [B, heads or 1, L, P + L]; not 0: visible
     token_type_ids: Tensor | None = None  # [B, L]
     position_ids: Tensor | None = None  # [B or 1, L]
+    langs: Tensor | None = None  # [B, L], a language for each token
+    lengths: Tensor | None = None  # [B], real tokens, which come first
+    perm_mask: Tensor | None = None  # [B, L, L]; not 0: hidden from the row's position
+    target_mapping: Tensor | None = None  # [B, T, L]; the positions that the query stream predicts, one-hot
     encoder_hidden_states: Tensor | None = None  # [B, S, D]
     encoder_attention_mask: Tensor | None = None  # [B, S], or [B, L, S]
     mems: Sequence[Tensor] | None = None  # a layer: [memory, B, D]
     past_key_values: KeyValueCache | None = None
     mc_token_ids: Tensor | None = None  # [B]
+    cls_index: Tensor | None = None  # [B]
+    p_mask: Tensor | None = None  # [B, L]; not 0: cannot be part of an answer
+    encoder_input_ids: Tensor | None = None  # [B, S], on the decoder's side
+    target_ids: Tensor | None = None  # [B, L], labels of the head that are the text to decode
     choices: int | None = None  # rows of the batch that belong together, when the inputs had three dimensions
 
     output_hidden_states: bool = False
@@ -51,6 +65,8 @@ class Context:
 
     layer: int = 0  # set by the stack for the layer that runs now
     memory: Tensor | None = None  # likewise: [B, memory, D]
+    position_bias: Bias | None = None  # likewise, for all its layers
+    real: Tensor | None = None  # [B, L], true where there is a token and no padding, if a part has found out
     collected: dict[str, list[Tensor]] = field(default_factory=dict)
     memo: dict[tuple, Tensor | None] = field(default_factory=dict)  # masks and tables shared by all layers
 
@@ -85,21 +101,38 @@ class Sublayer(Block, nn.Module):
     def forward(self, hidden: Tensor, context: Context) -> Tensor: ...
 
 
+class Bias(Block, nn.Module):
+    """What all self-attention of a stack adds to its scores. *Shape:* -> [1, heads, L, keys]."""
+
+    def forward(self, length: int, keys: int) -> Tensor: ...
+
+
 class Part(Block, nn.Module):
     """A named piece of the body. Parts run in the order of the spec; each takes the newest `last_hidden_state`."""
 
-    output: ClassVar[str] = "last_hidden_state"  # the name of what forward returns
+    output: ClassVar[str | None] = "last_hidden_state"  # the name of what forward returns; None: it fills the context
     provides: ClassVar[frozenset[str]] = frozenset({"last_hidden_state"})
 
-    def forward(self, hidden: Tensor | None, context: Context) -> Tensor: ...
+    def forward(self, hidden: Tensor | None, context: Context) -> Tensor | None: ...
+
+
+class Pooler(Part):
+    """One vector for a sequence, as a part of the body or of a head. *Shape:* [B, L, D] -> [B, D]."""
+
+    output: ClassVar = "pooler_output"
+    reads: ClassVar = frozenset({"last_hidden_state"})
+    provides: ClassVar = frozenset({"pooler_output"})
+
+    def forward(self, hidden: Tensor, context: Context) -> Tensor: ...
 
 
 class Head(Block, nn.Module):
     """Turns one of the body's outputs into logits, and labels into a loss."""
 
-    source: ClassVar[str] = "last_hidden_state"
+    source: str = "last_hidden_state"
     reads: ClassVar[frozenset[str]] = frozenset({"last_hidden_state"})
     labels: ClassVar[tuple[str, ...]] = ("labels",)
+    target: ClassVar[str | None] = None  # the label that is the text which a decoder is to write
     wants_choices: ClassVar[bool] = False  # inputs of three dimensions [B, choices, L]
 
     def forward(self, hidden: Tensor, context: Context, **labels: Tensor | None) -> dict[str, Tensor | None]: ...

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from .base import Context, Embedding, Norm, Part, positions
 from .leaf import begin
+from .positions import sinusoids
 from .registry import BlockError, Count, Probability, Size, register
 
 
@@ -61,33 +62,67 @@ class TokenLookup(Lookup):
     def forward(self, context: Context) -> Tensor:
         if context.inputs_embeds is not None:
             return context.inputs_embeds
+        if context.input_ids is None:
+            raise BlockError("no token ids and no vectors in their place", "input_ids")
         rows = self.rows(context.input_ids)
         return rows if self.scale == 1.0 else rows * self.scale
 
 
 @register("position_lookup")
 class PositionLookup(Lookup):
-    """Learned vectors of `position_ids`, which default to counting on. *Shape:* -> [B or 1, L, width].
+    """Vectors of positions. *Shape:* -> [B or 1, L, width].
+
+    `position_ids` are rows of the table. Without them positions are counted from `offset` on, padding included; with a
+    `padding_id` only real tokens are counted, and each padding token gets that row.
 
     Args:
-        size: number of positions, the longest sequence.
+        size: rows of the table, the longest sequence and the offset.
         width: width of the vectors.
+        offset: row of the first position.
+        padding_id: token that fills up short rows, where it is not to be counted.
+        sinusoidal: whether the table starts as sinusoids, in turn, and is not trained.
     """
 
     reads: ClassVar = frozenset({"position_ids"})
 
-    def __init__(self, *, size: Size, width: Size) -> None:
-        super().__init__(size, width)
+    def __init__(
+        self,
+        *,
+        size: Size,
+        width: Size,
+        offset: Count = 0,
+        padding_id: Count | None = None,
+        sinusoidal: bool = False,
+    ) -> None:
+        self.sinusoidal = sinusoidal
+        super().__init__(size, width, padding_id)
+        self.offset = offset
+        self.weight.requires_grad_(not sinusoidal)
+
+    def reset_parameters(self, std: float = 0.02) -> None:
+        """Normal rows of standard deviation `std`, or sinusoids."""
+        super().reset_parameters(std)
+        if self.sinusoidal:
+            rows, width = self.weight.shape
+            table = sinusoids(torch.arange(rows), width, layout="interleaved", dtype=self.weight.dtype)
+            with torch.no_grad():
+                self.weight.copy_(table)
 
     def forward(self, context: Context) -> Tensor:
         given = context.input_ids if context.inputs_embeds is None else context.inputs_embeds
-        end = context.past_length + given.shape[1]
+        end = context.past_length + given.shape[1] + self.offset
         if context.position_ids is None and end > self.weight.shape[0]:
             raise BlockError(
-                f"a sequence of {end} tokens, but the model has {self.weight.shape[0]} positions", "input_ids",
-                help="truncate the text: tokenizer(…, truncation=True)",
+                f"a sequence of {end - self.offset} tokens, but the model has {self.weight.shape[0] - self.offset} "
+                "positions", "input_ids", help="truncate the text: tokenizer(…, truncation=True)",
             )  # fmt: skip
-        return self.rows(positions(context, given.shape[1], given.device))
+        if context.position_ids is not None:
+            return self.rows(context.position_ids)
+        if self.padding_id is None or context.inputs_embeds is not None:
+            return self.rows(positions(context, given.shape[1], given.device) + self.offset)
+        real = context.input_ids != self.padding_id
+        counted = real.cumsum(dim=-1) - 1 + context.past_length + self.offset
+        return self.rows(torch.where(real, counted, self.padding_id))
 
 
 @register("segment_lookup")
@@ -98,18 +133,40 @@ class SegmentLookup(Lookup):
         size: number of segments.
         width: width of the vectors.
         optional: whether absent token_type_ids add nothing; otherwise they count as segment 0.
+        scale: factor on the vectors.
     """
 
     reads: ClassVar = frozenset({"token_type_ids"})
 
-    def __init__(self, *, size: Size, width: Size, optional: bool = False) -> None:
+    def __init__(self, *, size: Size, width: Size, optional: bool = False, scale: float = 1.0) -> None:
         super().__init__(size, width)
         self.optional = optional
+        self.scale = scale
 
     def forward(self, context: Context) -> Tensor | None:
-        if context.token_type_ids is not None:
-            return self.rows(context.token_type_ids)
-        return None if self.optional else self.weight[:1]
+        if context.token_type_ids is None and self.optional:
+            return None
+        rows = self.weight[:1] if context.token_type_ids is None else self.rows(context.token_type_ids)
+        return rows if self.scale == 1.0 else rows * self.scale
+
+
+@register("language_lookup")
+class LanguageLookup(Lookup):
+    """Vectors of `langs`, nothing where they are absent. Paper: Lample and Conneau 2019, arXiv:1901.07291.
+    *Shape:* -> [B, L, width].
+
+    Args:
+        size: number of languages.
+        width: width of the vectors.
+    """
+
+    reads: ClassVar = frozenset({"langs"})
+
+    def __init__(self, *, size: Size, width: Size) -> None:
+        super().__init__(size, width)
+
+    def forward(self, context: Context) -> Tensor | None:
+        return None if context.langs is None else self.rows(context.langs)
 
 
 @register("sum_embeddings")
@@ -133,5 +190,5 @@ class SumEmbeddings(Part):
     def forward(self, hidden: Tensor | None, context: Context) -> Tensor:
         total, *rest = (vectors for name in self._names if (vectors := getattr(self, name)(context)) is not None)
         for vectors in rest:
-            total = total + vectors
+            total = total + vectors.to(total.dtype)
         return F.dropout(self.norm(total), self.dropout, self.training)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,10 +19,14 @@ class FeedForward(Sublayer):
     """Two projections with an activation between them. Paper: Vaswani et al. 2017, arXiv:1706.03762.
     *Shape:* [..., L, D] -> [..., L, D].
 
+    Gated, the activation is of a third projection and scales the intermediate values: output(activation(gate(x)) *
+    intermediate(x)). Paper: Shazeer 2020, arXiv:2002.05202.
+
     Args:
         hidden_size: D, width of the input and the output.
         intermediate_size: width between the projections.
         activation: function between the projections.
+        gated: whether a third projection gates the intermediate values.
         bias: whether the projections have biases.
         dropout: probability of dropping an intermediate value in training.
         chunk_size: positions computed at a time, 0 for all: the same numbers with a lower peak of memory.
@@ -33,6 +39,7 @@ class FeedForward(Sublayer):
         hidden_size: Size,
         intermediate_size: Size,
         activation: Activation = "gelu",
+        gated: bool = False,
         bias: bool = True,
         dropout: Probability = 0.0,
         chunk_size: Count = 0,
@@ -42,14 +49,21 @@ class FeedForward(Sublayer):
         self.activation = ACTIVATIONS[activation]
         self.dropout = dropout
         self.chunk_size = chunk_size
+        self.gate = Linear(hidden_size, intermediate_size, bias=bias) if gated else None
         self.intermediate = Linear(hidden_size, intermediate_size, bias=bias)
         self.output = Linear(intermediate_size, hidden_size, bias=bias, init_scale=init_scale)
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
-        if self.chunk_size == 0:
-            return self._transform(hidden)
-        return torch.cat([self._transform(chunk) for chunk in hidden.split(self.chunk_size, dim=-2)], dim=-2)
+        return in_chunks(self._transform, hidden, self.chunk_size)
 
     def _transform(self, hidden: Tensor) -> Tensor:
-        inner = self.activation(self.intermediate(hidden))
+        inner = self.intermediate(hidden)
+        inner = self.activation(inner) if self.gate is None else self.activation(self.gate(hidden)) * inner
         return self.output(F.dropout(inner, self.dropout, self.training))
+
+
+def in_chunks(transform: Callable[[Tensor], Tensor], hidden: Tensor, size: int) -> Tensor:
+    """`transform` of `size` positions at a time, 0 for all. *Shape:* [..., L, D] -> [..., L, any]."""
+    if size == 0:
+        return transform(hidden)
+    return torch.cat([transform(chunk) for chunk in hidden.split(size, dim=-2)], dim=-2)

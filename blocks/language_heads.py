@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from .activation import ACTIVATIONS, Activation
 from .base import Context, Head, Norm
+from .feed_forward import in_chunks
 from .linear import Linear
-from .registry import Size, register
+from .registry import Count, Size, register
 
 
 @register("lm_head")
@@ -27,7 +28,12 @@ class LanguageModelHead(Head):
         activation: function after that projection.
         norm: applied after the activation.
         shift: whether position i predicts label i + 1, for causal models.
+        scale: factor on the states before the words are scored.
+        train_bias: false for a bias that no gradient changes.
+        chunk_size: positions scored at a time, 0 for all: the same numbers with a lower peak of memory.
     """
+
+    target: ClassVar = "labels"
 
     def __init__(
         self,
@@ -39,20 +45,31 @@ class LanguageModelHead(Head):
         activation: Activation = "identity",
         norm: Norm | None = None,
         shift: bool = False,
+        scale: float = 1.0,
+        train_bias: bool = True,
+        chunk_size: Count = 0,
     ) -> None:
         super().__init__()
         self.dense = Linear(hidden_size, hidden_size) if transform else nn.Identity()
         self.activation = ACTIVATIONS[activation]
         self.norm = nn.Identity() if norm is None else norm
         self.projection = Linear(hidden_size, vocab_size, bias=bias)
+        if bias and not train_bias:
+            self.projection.bias.requires_grad_(False)
         self.shift = shift
+        self.scale = scale
+        self.chunk_size = chunk_size
 
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
-        logits = self.projection(self.norm(self.activation(self.dense(hidden))))
+        logits = in_chunks(self._scores, hidden, self.chunk_size)
         if labels is None:
             return {"loss": None, "logits": logits}
         scores, targets = (logits[:, :-1], labels[..., 1:]) if self.shift else (logits, labels)
         return {"loss": F.cross_entropy(scores.flatten(0, 1), targets.flatten()), "logits": logits}
+
+    def _scores(self, hidden: Tensor) -> Tensor:
+        states = self.norm(self.activation(self.dense(hidden)))
+        return self.projection(states if self.scale == 1.0 else states * self.scale)
 
 
 @register("next_sentence_head")

@@ -15,7 +15,8 @@ def self_attention_mask(
     """What the positions of `hidden` [B, L, D] see of `keys` positions that end with the same one.
 
     Returns [B or 1, heads or 1, L, keys], or None when everything is visible. A mask of the caller's with three or
-    four dimensions says everything itself; one with two hides keys, on top of `causal` and `window`.
+    four dimensions says everything itself; one with two hides keys, on top of `causal` and `window`. Where the stack
+    has a position bias, it is that bias, with what is hidden far below it.
     """
     key = ("mask", causal, window)  # lengths are the same in all layers of a pass, and may be symbols
     if key not in context.memo:
@@ -23,6 +24,9 @@ def self_attention_mask(
         if visible is None or context.attention_mask.dim() == 2:
             rule = _rule(hidden.shape[-2], keys, causal, window, hidden.device)
             visible = rule if visible is None else visible if rule is None else visible & rule
+        if context.position_bias is not None:
+            bias = context.position_bias(hidden.shape[-2], keys).to(hidden.dtype)
+            visible = bias if visible is None else bias.masked_fill(~visible, torch.finfo(bias.dtype).min)
         context.memo[key] = visible
     return context.memo[key]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import Context, Norm, Part
+from .base import Bias, Context, Norm, Part
 from .layer import Layer
 from .registry import BlockError, Count, Factory, Probability, Range, register
 
@@ -26,19 +26,28 @@ class Stack(Part):
         repeat: number of layers.
         norm: applied after the last layer.
         dropout: probability of dropping a value of the result in training.
+        position_bias: added to the scores of self-attention in every layer.
     """
 
     reads: ClassVar = frozenset({"last_hidden_state"})
 
     def __init__(
-        self, *, layer: Factory[Layer], repeat: Repeats, norm: Norm | None = None, dropout: Probability = 0.0
+        self,
+        *,
+        layer: Factory[Layer],
+        repeat: Repeats,
+        norm: Norm | None = None,
+        dropout: Probability = 0.0,
+        position_bias: Bias | None = None,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layer() for _ in range(repeat))
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
+        self.position_bias = position_bias
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
+        context.position_bias = self.position_bias
         for index, layer in enumerate(self.layers):
             context.layer = index
             if context.output_hidden_states:

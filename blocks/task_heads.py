@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .base import Context, Head
+from .base import Context, Head, Pooler
 from .linear import Linear
-from .registry import BlockError, Count, Probability, Size, register
+from .registry import Probability, Size, register
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
@@ -34,95 +34,56 @@ def classification_loss(logits: Tensor, labels: Tensor, problem_type: ProblemTyp
     return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
 
+class PooledHead(Head):
+    """A head on one vector a text: the body's pooled one, or what a pooler of its own makes of all positions."""
+
+    source = "pooler_output"
+    reads: ClassVar = frozenset({"pooler_output"})
+
+    def __init__(self, pooler: Pooler | None, dropout: Probability) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.pooler = pooler
+        if pooler is not None:
+            self.source = "last_hidden_state"
+
+    def pooled(self, hidden: Tensor, context: Context) -> Tensor:
+        """[B, D], or [B, L, D] with a pooler -> [B, D]."""
+        pooled = hidden if self.pooler is None else self.pooler(hidden, context)
+        return F.dropout(pooled, self.dropout, self.training)
+
+
 @register("sequence_classification_head")
-class SequenceClassificationHead(Head):
-    """Scores of a whole text's classes, from the pooled vector. *Shape:* pooled [B, D] -> logits [B, num_labels].
+class SequenceClassificationHead(PooledHead):
+    """Scores of a whole text's classes. *Shape:* pooled [B, D] (or [B, L, D] with a pooler) -> logits [B, num_labels].
 
     Args:
-        hidden_size: D, width of the input.
+        hidden_size: D, width of the pooled vector.
         num_labels: number of classes; 1 for a regression.
+        pooler: makes the vector from all positions; the body's `pooler_output` if absent.
         bias: whether each class has a bias.
-        dropout: probability of dropping a value of the input in training.
+        dropout: probability of dropping a value of the pooled vector in training.
         problem_type: which loss labels get; by number of classes and type of the labels if absent.
     """
-
-    source: ClassVar = "pooler_output"
-    reads: ClassVar = frozenset({"pooler_output"})
 
     def __init__(
         self,
         *,
         hidden_size: Size,
         num_labels: Size = 2,
+        pooler: Pooler | None = None,
         bias: bool = True,
         dropout: Probability = 0.0,
         problem_type: ProblemType | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(pooler, dropout)
         self.projection = Linear(hidden_size, num_labels, bias=bias)
-        self.dropout = dropout
         self.problem_type = problem_type
 
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
-        logits = self.projection(F.dropout(hidden, self.dropout, self.training))
+        logits = self.projection(self.pooled(hidden, context))
         loss = None if labels is None else classification_loss(logits, labels, self.problem_type)
         return {"loss": loss, "logits": logits}
-
-
-@register("last_token_classification_head")
-class LastTokenClassificationHead(SequenceClassificationHead):
-    """Scores of a whole text's classes, from its last token that is not padding.
-    *Shape:* [B, L, D] -> logits [B, num_labels].
-
-    Padding is found by `padding_id`, else by the attention mask [B, L]; without either the last position is taken.
-
-    Args:
-        hidden_size: D, width of the input.
-        num_labels: number of classes; 1 for a regression.
-        bias: whether each class has a bias.
-        dropout: probability of dropping a value of the input in training.
-        problem_type: which loss labels get; by number of classes and type of the labels if absent.
-        padding_id: token that fills up short rows.
-    """
-
-    source: ClassVar = "last_hidden_state"
-    reads: ClassVar = frozenset({"last_hidden_state", "input_ids", "attention_mask"})
-
-    def __init__(
-        self,
-        *,
-        hidden_size: Size,
-        num_labels: Size = 2,
-        bias: bool = True,
-        dropout: Probability = 0.0,
-        problem_type: ProblemType | None = None,
-        padding_id: Count | None = None,
-    ) -> None:
-        super().__init__(
-            hidden_size=hidden_size, num_labels=num_labels, bias=bias, dropout=dropout, problem_type=problem_type
-        )
-        self.padding_id = padding_id
-
-    def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
-        rows = torch.arange(len(hidden), device=hidden.device)
-        return super().forward(hidden[rows, self._last(hidden, context)], context, labels)
-
-    def _last(self, hidden: Tensor, context: Context) -> Tensor | int:
-        """[B] indices of the rightmost real token, whichever side the padding is on."""
-        mask = context.attention_mask
-        if context.input_ids is not None and self.padding_id is not None:
-            real = context.input_ids != self.padding_id
-        elif mask is not None and mask.dim() == 2:
-            real = mask[:, -hidden.shape[1] :] != 0
-        elif len(hidden) > 1 and context.inputs_embeds is None:
-            raise BlockError(
-                "cannot tell the last token of each row: the model has no padding id and there is no attention_mask",
-                "attention_mask",
-                help="pass attention_mask, or build the model with pad_token_id=…",
-            )
-        else:
-            return -1
-        return (torch.arange(hidden.shape[1], device=hidden.device) * real).argmax(dim=-1)
 
 
 @register("token_classification_head")
@@ -182,26 +143,24 @@ class QuestionAnsweringHead(Head):
 
 
 @register("multiple_choice_head")
-class MultipleChoiceHead(Head):
-    """A score for each choice, from its pooled vector.
-    *Shape:* pooled [B · choices, D] -> logits [B, choices]; labels [B].
+class MultipleChoiceHead(PooledHead):
+    """A score for each choice. *Shape:* pooled [B · choices, D] (or [B · choices, L, D] with a pooler) -> logits
+    [B, choices]; labels [B].
 
     Args:
-        hidden_size: D, width of the input.
-        dropout: probability of dropping a value of the input in training.
+        hidden_size: D, width of the pooled vector.
+        pooler: makes the vector from all positions; the body's `pooler_output` if absent.
+        dropout: probability of dropping a value of the pooled vector in training.
     """
 
-    source: ClassVar = "pooler_output"
-    reads: ClassVar = frozenset({"pooler_output"})
     wants_choices: ClassVar = True
 
-    def __init__(self, *, hidden_size: Size, dropout: Probability = 0.0) -> None:
-        super().__init__()
+    def __init__(self, *, hidden_size: Size, pooler: Pooler | None = None, dropout: Probability = 0.0) -> None:
+        super().__init__(pooler, dropout)
         self.projection = Linear(hidden_size, 1)
-        self.dropout = dropout
 
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
-        scores = self.projection(F.dropout(hidden, self.dropout, self.training))
+        scores = self.projection(self.pooled(hidden, context))
         logits = scores.view(-1, context.choices or 1)
         return {"loss": None if labels is None else F.cross_entropy(logits, labels.flatten()), "logits": logits}
 

@@ -104,15 +104,16 @@ def quoted(value: Any) -> str:
 
 
 def expected(schema: Schema) -> str:
-    """What a schema of a value takes."""
+    """What a schema of a value takes, less null: the same value may stand where that does not count as absent."""
     if "else" in schema:
         return expected(schema["else"])
     if "anyOf" in schema:
-        return " or ".join(expected(choice) for choice in schema["anyOf"])
+        choices = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
+        return " or ".join(expected(choice) for choice in choices)
     if "enum" in schema:
-        return " or ".join("null" if choice is None else f"`{choice}`" for choice in schema["enum"])
+        return " or ".join(f"`{choice}`" for choice in schema["enum"] if choice is not None)
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-    return " or ".join(KINDS[name] for name in types if name != "null" or schema.get("x-present") is None)
+    return " or ".join(KINDS[name] for name in types if name != "null" or len(types) == 1)
 
 
 def _owner(node: Any) -> str:
@@ -230,8 +231,9 @@ def unprovided(tree: Mapping[str, Any], schema: Schema) -> Iterator[Fault]:
         provided |= own
         makers |= {output: name for output in own}
     for name, head in heads.items():
-        for path, block in _nodes(head, ("heads", name), schema):
-            reads += [(path, output) for output in block.get("x-reads", ()) if output not in provided]
+        nodes = list(_nodes(head, ("heads", name), schema))
+        known = provided.union(*(block.get("x-provides", ()) for _, block in nodes))
+        reads += [(path, output) for path, block in nodes for output in block.get("x-reads", ()) if output not in known]
         combined = head.get("combine") if isinstance(head, dict) else None
         for other in combined if isinstance(combined, dict) else ():
             if heads.get(other) is None:

@@ -33,7 +33,7 @@ Schema = dict[str, Any]
 REF = "#/definitions/"
 #: What an assembled model has beside the attributes of every module (a test holds them together).
 MODEL_ATTRIBUTES = (
-    "config", "device", "dtype", "heads", "inputs", "kept_config", "labels", "load_report", "num_parameters",
+    "config", "device", "dtype", "encoder_names", "heads", "inputs", "kept_config", "labels", "load_report", "num_parameters",
     "part_names", "runs", "save", "separate", "spec", "training", "wants_choices",
 )  # fmt: skip
 SWITCH: Schema = {"if": {"$ref": f"{REF}interpolation"}, "else": {"type": "boolean"}}
@@ -43,6 +43,11 @@ LANGUAGE: dict[str, Schema] = {  # what the language itself says in nodes, besid
     },
     "when": {"description": "Whether the node is there at all.", **SWITCH},
     "fresh": {"description": "Whether it may start untrained when a checkpoint lacks it.", **SWITCH},
+    "side": {
+        "description": "`encoder`: the part works on the encoder's inputs, and what the last such part makes is what "
+        "cross-attention in the others sees.",
+        "enum": ["encoder", None],
+    },
     "tie": {
         "description": "Parameters that are another's: own name -> its path, or {to, when, where}, or a list of such "
         "whose first that holds counts.",
@@ -138,7 +143,7 @@ def language_keys(cls: type[nn.Module]) -> tuple[str, ...]:
     """What a node of this block may say beside the block's arguments."""
     if issubclass(cls, Head):
         return "tie", "fresh"
-    return ("when", "tie", "fresh") if issubclass(cls, Part) else ("when",)
+    return ("when", "tie", "fresh", "side") if issubclass(cls, Part) else ("when",)
 
 
 def categories() -> list[type[nn.Module]]:

@@ -100,18 +100,6 @@ _Sources = Annotated[
 ]  # fmt: skip
 
 
-_OneSource = Annotated[_Text | Annotated[StoredUnder, Tag(_TAGS[dict])], _BY_TYPE]
-_Sources = Annotated[
-    _Text | Annotated[StoredUnder, Tag(_TAGS[dict])] | Annotated[list[_OneSource], Tag(_TAGS[list])], _BY_TYPE
-]  # fmt: skip
-
-
-_OneName = Annotated[_Text | Annotated[StoredUnder, Tag(_TAGS[dict])], _BY_TYPE]
-_Rule = Annotated[
-    _Text | Annotated[StoredUnder, Tag(_TAGS[dict])] | Annotated[list[_OneName], Tag(_TAGS[list])], _BY_TYPE
-]  # fmt: skip
-
-
 class WeightsFormat(_Section):
     """One kind of checkpoint, and how its tensors and our parameters are each other's."""
 

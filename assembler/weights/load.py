@@ -84,7 +84,8 @@ def _stored_dtype(store: Store, plan: Plan) -> torch.dtype:
 
 def _assign(model: nn.Module, name: str, tensor: Tensor) -> None:
     owner, _, leaf = name.rpartition(".")
-    model.get_submodule(owner)._parameters[leaf] = nn.Parameter(tensor)
+    parameters = model.get_submodule(owner)._parameters
+    parameters[leaf] = nn.Parameter(tensor, requires_grad=parameters[leaf].requires_grad)
 
 
 def _unequal(
@@ -116,7 +117,8 @@ def initialise(skeleton: Skeleton, *, device: torch.device, dtype: torch.dtype) 
         loaded = {name: p for name, p in module._parameters.items() if p is not None and name not in waiting}
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                module._parameters[name] = nn.Parameter(_empty(parameter.shape, device, dtype))
+                fresh = _empty(parameter.shape, device, dtype)
+                module._parameters[name] = nn.Parameter(fresh, requires_grad=parameter.requires_grad)
         module.reset_parameters(std)
         module._parameters.update(loaded)
     apply_ties(model, list(skeleton.ties))
