@@ -7,7 +7,7 @@ larger values, and for gradients (sums over all positions), it grows with their 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,7 +31,10 @@ class Case:
     head: str | None = None
     labels: Callable[[], dict[str, Tensor]] | None = None
     outputs: tuple[str, ...] = ()  # beside logits, hidden states and attentions
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    states: tuple[str, ...] = ("hidden_states", "attentions")
+    next: Callable[[], dict[str, Tensor]] | None = None  # inputs of a second call, which gets ...
+    carry: tuple[str, ...] = ()  # ... these outputs of the first as inputs
+    dropped: frozenset[str] = frozenset()  # stored by the reference though the network does not read it, or twice
     real: Callable[[dict[str, Tensor]], Tensor] | None = None  # rows that mean something, if not all
 
     def __str__(self) -> str:

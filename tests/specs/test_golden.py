@@ -17,18 +17,19 @@ from parity import TOLERANCE, stored_gradients
 from safetensors.torch import load_file
 
 import modelwright as mw
+from modelwright.assembler.language.spec import find_config_matches
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FOLDERS = sorted(path.parent for path in GOLDEN.glob("*/*/case.json"))
-SPECS = {"bert": "bert", "gpt2": "gpt2", "transfo-xl": "transfo_xl"}
 #: Ours are in the order of the text, the reference's in the order of the clusters.
 BY_CLUSTER = {"losses"}
 
 
 def spec_of(folder: Path) -> str:
-    """By the config, or (2019 configs name no model) by the folder."""
-    known = SPECS.get(json.loads((folder / "config.json").read_text()).get("model_type"))
-    return known or next(spec for spec in SPECS.values() if folder.name.startswith(spec))
+    """By the config, or (2019 configs name no model) by the folder's name."""
+    config = json.loads((folder / "config.json").read_text())
+    matches = [m.spec for m in find_config_matches() if m.match.items() <= config.items()]
+    return matches[0] if matches else max((s for s in mw.list_specs() if folder.name.startswith(s)), key=len)
 
 
 @cache

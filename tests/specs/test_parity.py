@@ -36,12 +36,16 @@ def test_parity(case: Case, tmp_path) -> None:
     inputs = case.inputs()
     rows = case.real(inputs) if case.real else None
     everything = {"output_hidden_states": True, "output_attentions": True}
-    names = (*(case.outputs or ("logits",)), "hidden_states", "attentions")
+    outputs = case.outputs or ("logits",)
     with torch.no_grad():
         expected = theirs(**inputs, **everything)
-        assert_outputs(ours(**inputs, **everything), expected, names, rows)
+        assert_outputs(ours(**inputs, **everything), expected, (*outputs, *case.states), rows)
         fused = ours(**inputs)  # the kernels that run when nobody asks for attentions
-        assert_outputs(fused, expected, case.outputs[:1] or ("logits",), rows)
+        assert_outputs(fused, expected, outputs[:1], rows)
+        if case.next is not None:
+            mine = ours(**case.next(), **{name: fused[name] for name in case.carry})
+            reference = theirs(**case.next(), **{name: expected[name] for name in case.carry})
+            assert_outputs(mine, reference, (*outputs, *case.carry), rows)
     assert fused.to_tuple()[0] is fused[0]
 
     if case.labels is not None:
@@ -73,18 +77,15 @@ def check_training(case: Case, ours: mw.Model, theirs: torch.nn.Module) -> None:
 
 def check_saved(case: Case, ours: mw.Model, theirs: torch.nn.Module, folder, expected, rows) -> None:
     """Byte-equal tensors, and a config that the reference library builds the same model from."""
-    tied = case.config.get("tie_word_embeddings", True)
-    unread = set() if tied else {"cls.predictions.bias"}  # the reference keeps it, and adds decoder.bias
     ours.save(folder / "ours")
     before, after = load_file(folder / "theirs" / "model.safetensors"), load_file(folder / "ours" / "model.safetensors")
     assert after.keys() <= before.keys()
-    copies = {"cls.predictions.decoder.bias", "cls.predictions.decoder.weight", "lm_head.weight"} | unread
-    assert before.keys() - after.keys() <= copies
+    assert before.keys() - after.keys() <= case.dropped
     for name, tensor in after.items():
         assert torch.equal(tensor.view(torch.uint8), before[name].view(torch.uint8)), name
 
     again, info = type(theirs).from_pretrained(folder / "ours", output_loading_info=True, attn_implementation="eager")
-    assert set(info["missing_keys"]) <= unread and not info["unexpected_keys"] and not info["mismatched_keys"], info
+    assert set(info["missing_keys"]) <= case.dropped and not info["unexpected_keys"] and not info["mismatched_keys"], info
     with torch.no_grad():
         assert_outputs(again.eval()(**case.inputs()), expected, case.outputs[:1] or ("logits",), rows)
     auto = transformers.AutoConfig.from_pretrained(folder / "ours")

@@ -1,0 +1,54 @@
+"""What the cases of several families share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+B, L = 3, 9
+
+
+def ids(vocab: int, *shape: int, low: int = 5, seed: int = 1) -> Tensor:
+    return torch.randint(low, vocab, shape or (B, L), generator=torch.Generator().manual_seed(seed))
+
+
+def right_padding() -> Tensor:
+    mask = torch.ones(B, L, dtype=torch.long)
+    mask[1, 6:] = 0
+    mask[2, 4:] = 0
+    return mask
+
+
+def left_padding() -> Tensor:
+    return right_padding().flip(1)
+
+
+def texts(vocab: int, **more: Tensor) -> Callable[[], dict[str, Tensor]]:
+    return lambda: {"input_ids": ids(vocab), **more}
+
+
+def lm_labels(vocab: int) -> Callable[[], dict[str, Tensor]]:
+    labels = ids(vocab, seed=7)
+    labels[0, :3] = -100
+    labels[2, 4:] = -100
+    return lambda: {"labels": labels}
+
+
+def classes(count: int, *shape: int) -> Callable[[], dict[str, Tensor]]:
+    return lambda: {"labels": ids(count, *(shape or (B,)), low=0, seed=3)}
+
+
+def spans() -> dict[str, Tensor]:
+    """Of an answer; the second begins at the first token, one end lies outside the text."""
+    return {"start_positions": torch.tensor([1, 0, 40]), "end_positions": torch.tensor([3, 5, 2])}
+
+
+def real_rows(inputs: dict[str, Tensor]) -> Tensor:
+    return inputs["attention_mask"].bool()
+
+
+#: States of an encoder's positions, for cross-attention over vectors of 32.
+encoder = {"encoder_hidden_states": torch.randn(B, 5, 32, generator=torch.Generator().manual_seed(5)),
+           "encoder_attention_mask": right_padding()[:, 2:7]}  # fmt: skip
