@@ -28,7 +28,7 @@ BY_CLUSTER = {"losses"}
 def spec_of(folder: Path) -> str:
     """By the config, or (2019 configs name no model) by the folder's name."""
     config = json.loads((folder / "config.json").read_text())
-    matches = [m.spec for m in find_config_matches() if m.match.items() <= config.items()]
+    matches = find_config_matches(config)
     return matches[0] if matches else max((s for s in mw.list_specs() if folder.name.startswith(s)), key=len)
 
 
