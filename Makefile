@@ -24,6 +24,8 @@ schema: $(VENV)/.with-demo
 	mv specs/schema.json.new specs/schema.json
 	$(PY) cli.py schema --reference > docs/blocks.md.new
 	mv docs/blocks.md.new docs/blocks.md
+	$(PY) cli.py list --reference > docs/families.md.new
+	mv docs/families.md.new docs/families.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -77,8 +77,11 @@ def validate(args: argparse.Namespace) -> int:
 
 def list_(args: argparse.Namespace) -> None:
     """List the specs and the pretrained names that come with modelwright."""
-    from .assembler.language.catalogue import catalogue
+    from .assembler.language.catalogue import catalogue, family_reference
 
+    if args.reference:
+        print(family_reference(), end="")
+        return
     entries = catalogue()
     if args.json:
         _print_json(entries)
@@ -191,7 +194,8 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("validate", validate, overrides)
     sub.add_argument("files", metavar="FILE", nargs="+", help="spec files or names")
-    command("list", list_)
+    sub = command("list", list_)
+    sub.add_argument("--reference", action="store_true", help="print the table of all families in Markdown instead")
     sub = command("describe", describe, overrides, heads)
     sub.add_argument("spec", metavar="SPEC")
     sub.add_argument("--batch", type=int, default=1, help="rows, to count operations for (%(default)s)")

@@ -275,6 +275,13 @@ class Model(nn.Module):
 
         return save(self, Path(folder), format)
 
+    def resize_token_embeddings(self, size: int) -> None:
+        """Give the model a vocabulary of `size` words, in place. The first words keep their vectors; more start
+        untrained. Hand an optimizer the parameters again afterwards. SpecError, UsageError."""
+        from .resize import resize_vocabulary
+
+        resize_vocabulary(self, size)
+
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device

@@ -13,6 +13,7 @@ from torch import nn
 
 import modelwright as mw
 from modelwright.assembler.language.draft07 import draft07
+from modelwright.assembler.language.catalogue import family_reference
 from modelwright.assembler.language.schema import MODEL_ATTRIBUTES, block_reference, build_schema, write_schema
 from modelwright.blocks import Factory, Norm, Sublayer, registry
 
@@ -66,6 +67,7 @@ def test_committed_files_are_in_step(tmp_path: Path) -> None:
     write_schema(tmp_path / "schema.json")
     assert committed == (tmp_path / "schema.json").read_text(encoding="utf-8")
     assert (ROOT / "docs" / "blocks.md").read_text(encoding="utf-8") == block_reference()
+    assert (ROOT / "docs" / "families.md").read_text(encoding="utf-8") == family_reference()
 
 
 def test_every_argument_is_explained(schema: dict[str, Any]) -> None:

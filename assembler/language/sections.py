@@ -44,6 +44,8 @@ class About(_Section):
     code: _Texts | None = None
     license: str | None = None
     """Of the published weights and code."""
+    reference: _Texts | None = None
+    """The implementation that the tests compare it with, and its version."""
     note: str | None = None
 
 
