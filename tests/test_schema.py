@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from torch import nn
 
 import modelwright as mw
-from modelwright.assembler.language.draft07 import draft07
 from modelwright.assembler.language.catalogue import family_reference
+from modelwright.assembler.language.draft07 import draft07
 from modelwright.assembler.language.schema import MODEL_ATTRIBUTES, block_reference, build_schema, write_schema
 from modelwright.blocks import Factory, Norm, Sublayer, registry
 
