@@ -11,6 +11,9 @@ from .documents import Path
 from .layers import SECTIONS
 from .resolve import references
 
+#: Formats of authors' releases. `pretrained:` may say where one is though no mapping reads it.
+RELEASES = ("google", "openai", "fairseq", "xlm", "kimiyoung", "trax", "meta", "keras")
+
 
 def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
     """What each section calls by a name that the section meant does not have."""
@@ -28,7 +31,7 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
             yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
     for name, formats in pretrained.items():
         formats = formats if isinstance(formats, dict) else {}
-        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in formats]
+        meant += [("format", ("pretrained", name, format), (*weights, *RELEASES, "about")) for format in formats]
     for kind, path, known in meant:
         if path[-1] not in known:
             message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"
