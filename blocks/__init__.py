@@ -10,6 +10,7 @@ from . import (  # noqa: F401  (importing a module registers its blocks)
     language_heads,
     layer,
     norm,
+    padding,
     pooler,
     position_bias,
     positions,
