@@ -134,12 +134,21 @@ class SegmentLookup(Lookup):
         width: width of the vectors.
         optional: whether absent token_type_ids add nothing; otherwise they count as segment 0.
         scale: factor on the vectors.
+        padding_id: segment whose row starts as zero and is not trained.
     """
 
     reads: ClassVar = frozenset({"token_type_ids"})
 
-    def __init__(self, *, size: Size, width: Size, optional: bool = False, scale: float = 1.0) -> None:
-        super().__init__(size, width)
+    def __init__(
+        self,
+        *,
+        size: Size,
+        width: Size,
+        optional: bool = False,
+        scale: float = 1.0,
+        padding_id: Count | None = None,
+    ) -> None:
+        super().__init__(size, width, padding_id)
         self.optional = optional
         self.scale = scale
 
@@ -156,7 +165,7 @@ class LanguageLookup(Lookup):
     *Shape:* -> [B, L, width].
 
     Args:
-        size: number of languages.
+        size: number of languages; one has nothing to be told from, so there is no table, and `langs` add nothing.
         width: width of the vectors.
     """
 
@@ -164,9 +173,11 @@ class LanguageLookup(Lookup):
 
     def __init__(self, *, size: Size, width: Size) -> None:
         super().__init__(size, width)
+        if size == 1:
+            self.weight = None
 
     def forward(self, context: Context) -> Tensor | None:
-        return None if context.langs is None else self.rows(context.langs)
+        return None if context.langs is None or self.weight is None else self.rows(context.langs)
 
 
 @register("sum_embeddings")

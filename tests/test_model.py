@@ -20,6 +20,8 @@ TINY = {
     "transfo_xl": {"vocab_size": 60, "cutoffs": [10, 30], "tie_projections": [False, True, True], "hidden_size": 16,
                    "embedding_divisor": 2, "num_hidden_layers": 2, "num_attention_heads": 2, "attention_head_size": 8,
                    "intermediate_size": 24, "memory_length": 5, "clamp_length": 6},
+    "xlm": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_languages": 3,
+            "max_position_embeddings": 32},
 }  # fmt: skip
 IDS = torch.randint(0, 60, (2, 7), generator=torch.Generator().manual_seed(0))
 
@@ -40,7 +42,7 @@ def test_compiles_whole_and_exports(spec: str) -> None:
         torch.testing.assert_close(exported(IDS).last_hidden_state, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", ["bert", "gpt2"])
+@pytest.mark.parametrize("spec", ["bert", "gpt2", "xlm"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_exports_for_any_batch_and_length(spec: str, masked: bool) -> None:
     model = tiny(spec)
