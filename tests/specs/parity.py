@@ -85,7 +85,7 @@ def stored_gradients(model: mw.Model, names: set[str]) -> dict[str, Tensor]:
         gradients = [model.get_parameter(target).grad for target in source.targets]
         if any(gradient is None for gradient in gradients):
             continue
-        for prefix in section["prefix"] if source.body else [""]:
+        for prefix in (section.get("prefix") or [""]) if source.body else [""]:
             for stored in (source.stored, twins.get(source.stored, source.stored)):
                 if prefix + stored in names:
                     found[prefix + stored] = source.pipeline.inverse(gradients)
