@@ -18,7 +18,8 @@ STATES = ("decoder_hidden_states", "decoder_attentions", "cross_attentions", "en
 
 def pair(**more: Tensor) -> dict[str, Tensor]:
     """A padded source and a shorter target."""
-    return {"input_ids": ids(99), "attention_mask": right_padding(), "decoder_input_ids": ids(99, B, TARGET, seed=2), **more}
+    return {"input_ids": ids(99), "attention_mask": right_padding(),
+            "decoder_input_ids": ids(99, B, TARGET, seed=2), **more}  # fmt: skip
 
 
 def target_mask() -> Tensor:
