@@ -12,9 +12,10 @@ def catalogue() -> list[dict[str, Any]]:
     """For each spec: `spec`, `title`, `paper`, `heads`, and `pretrained` (name -> where it is)."""
     entries = []
     for name in list_specs():
-        tree = compose(name).tree
+        composition = compose(name)
+        tree, own = composition.tree, composition.layers[-1].document.tree
         about = tree.get("about") or {}
-        pretrained = {key: _where(targets) for key, targets in (tree.get("pretrained") or {}).items()}
+        pretrained = {key: _where(targets) for key, targets in (own.get("pretrained") or {}).items()}
         entries.append({
             "spec": name, "title": about.get("title", name), "paper": about.get("paper"),
             "heads": list(tree.get("heads") or {}), "pretrained": pretrained,

@@ -71,8 +71,8 @@ def compose(name_or_path: str | os.PathLike[str], overrides: Overrides | None = 
         merge = _Merge(composition, index, document.places[()], document.places, document.key_places)
         mine = {"spec": layer.file.stem} | {key: value for key, value in document.tree.items() if key != "extends"}
         composition.origins[()] = merge.origin((), mine)
-        for own in {"spec", "pretrained"} & composition.tree.keys():  # they are the extended spec's, not this one's
-            merge.forget(composition.tree.pop(own), (own,))
+        if composition.tree.pop("spec", None):  # the name of the spec that this one extends
+            del composition.origins["spec",]
         merge.mapping(composition.tree, mine, ())
     with_configs = [index for index, layer in enumerate(layers) if "configs" in layer.document.tree]
     for layer in layers[with_configs[-1] + 1 if with_configs else 0 :]:

@@ -100,7 +100,7 @@ def _check_every_parameter_matters(
 ) -> None:
     calls = [Call(c.name, c.inputs, c.head, c.carry) for c in calls]
     for name, parameter in model.named_parameters():
-        if name.endswith("key.bias"):  # adds the same number to all scores of a row: softmax cannot see it
+        if name.endswith(("key.bias", "k_lin.bias")):  # adds the same to all scores of a row: softmax cannot see it
             continue
         kept = parameter.detach().clone()
         with torch.no_grad():

@@ -1,6 +1,6 @@
 """The one parity helper: a reference model and ours, from the same checkpoint, on the same inputs.
 
-A case is data (see `cases.py`). Tolerance: 2e-5 for outputs of order one in float32, the project's own limit. For
+A case is data (see `cases/`). Tolerance: 2e-5 for outputs of order one in float32, the project's own limit. For
 larger values, and for gradients (sums over all positions), it grows with their size, as rounding does.
 """
 
