@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .base import Context, Embedding, Norm, Part, positions
 from .leaf import begin
-from .positions import sinusoids
+from .positions import check_pairs, sinusoids
 from .registry import BlockError, Count, Probability, Size, register
 
 
@@ -103,6 +103,8 @@ class PositionLookup(Lookup):
         padding_id: Count | None = None,
         sinusoidal: bool = False,
     ) -> None:
+        if sinusoidal:
+            check_pairs(width)
         self.sinusoidal = sinusoidal
         super().__init__(size, width, padding_id)
         self.offset = offset

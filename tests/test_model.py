@@ -318,6 +318,12 @@ def test_untrained_models_start_as_their_blocks_say() -> None:
     assert not table.requires_grad and table[0].tolist() == [0, 1] * 8 and table[3, 0] == torch.tensor(3.0).sin()
 
 
+@pytest.mark.parametrize("spec", ["ctrl", "distilbert"])
+def test_sinusoids_come_in_pairs(spec: str) -> None:
+    with pytest.raises(mw.ModelwrightError, match="their width 17 is odd"):
+        tiny(spec, hidden_size=17, num_attention_heads=1)
+
+
 def test_the_cache_indexes_like_pairs() -> None:
     cache = KeyValueCache()
     key = torch.randn(1, 2, 3, 4)
