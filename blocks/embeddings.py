@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .base import Context, Embedding, Norm, Part, positions
 from .leaf import begin
-from .positions import sinusoids
+from .positions import check_pairs, sinusoids
 from .registry import BlockError, Count, Probability, Size, register
 
 
@@ -51,21 +51,30 @@ class TokenLookup(Lookup):
         width: width of the vectors.
         padding_id: token whose row starts as zero and is not trained.
         scale: factor on the vectors.
+        scale_given: whether it is a factor on the caller's vectors, too.
     """
 
     reads: ClassVar = frozenset({"input_ids", "inputs_embeds"})
 
-    def __init__(self, *, size: Size, width: Size, padding_id: Count | None = None, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        size: Size,
+        width: Size,
+        padding_id: Count | None = None,
+        scale: float = 1.0,
+        scale_given: bool = False,
+    ) -> None:
         super().__init__(size, width, padding_id)
         self.scale = scale
+        self.scale_given = scale_given
 
     def forward(self, context: Context) -> Tensor:
-        if context.inputs_embeds is not None:
-            return context.inputs_embeds
-        if context.input_ids is None:
+        given = context.inputs_embeds
+        if given is None and context.input_ids is None:
             raise BlockError("no token ids and no vectors in their place", "input_ids")
-        rows = self.rows(context.input_ids)
-        return rows if self.scale == 1.0 else rows * self.scale
+        rows = self.rows(context.input_ids) if given is None else given
+        return rows if self.scale == 1.0 or (given is not None and not self.scale_given) else rows * self.scale
 
 
 @register("position_lookup")
@@ -94,6 +103,8 @@ class PositionLookup(Lookup):
         padding_id: Count | None = None,
         sinusoidal: bool = False,
     ) -> None:
+        if sinusoidal:
+            check_pairs(width)
         self.sinusoidal = sinusoidal
         super().__init__(size, width, padding_id)
         self.offset = offset

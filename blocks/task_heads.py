@@ -125,13 +125,15 @@ class QuestionAnsweringHead(Head):
 
     Args:
         hidden_size: D, width of the input.
+        dropout: probability of dropping a value of the input in training.
     """
 
     labels: ClassVar = ("start_positions", "end_positions")
 
-    def __init__(self, *, hidden_size: Size) -> None:
+    def __init__(self, *, hidden_size: Size, dropout: Probability = 0.0) -> None:
         super().__init__()
         self.projection = Linear(hidden_size, 2)
+        self.dropout = dropout
 
     def forward(
         self,
@@ -140,7 +142,7 @@ class QuestionAnsweringHead(Head):
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
     ) -> dict[str, Tensor | None]:
-        start, end = self.projection(hidden).unbind(dim=-1)
+        start, end = self.projection(F.dropout(hidden, self.dropout, self.training)).unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
             loss = span_loss(start, end, start_positions, end_positions)

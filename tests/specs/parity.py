@@ -1,13 +1,13 @@
 """The one parity helper: a reference model and ours, from the same checkpoint, on the same inputs.
 
-A case is data (see `cases.py`). Tolerance: 2e-5 for outputs of order one in float32, the project's own limit. For
+A case is data (see `cases/`). Tolerance: 2e-5 for outputs of order one in float32, the project's own limit. For
 larger values, and for gradients (sums over all positions), it grows with their size, as rounding does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class Case:
     next: Callable[[], dict[str, Tensor]] | None = None  # inputs of a second call, which gets ...
     carry: tuple[str, ...] = ()  # ... these outputs of the first as inputs
     dropped: frozenset[str] = frozenset()  # stored by the reference though the network does not read it, or twice
+    renamed: Mapping[str, str] = field(default_factory=dict)  # of tied tensors, the one we store -> the one it stores
     real: Callable[[dict[str, Tensor]], Tensor] | None = None  # rows that mean something, if not all
 
     def __str__(self) -> str:
