@@ -100,6 +100,9 @@ class MemoryStack(Stack):
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         if context.mems is not None and len(context.mems) != len(self.layers):
             raise BlockError(f"mems hold {len(context.mems)} layers, the model has {len(self.layers)}", "mems")
+        if context.mems is not None and any(m.shape[1:] != (hidden.shape[0], hidden.shape[2]) for m in context.mems):
+            shape = f"[positions, {hidden.shape[0]}, {hidden.shape[2]}]"
+            raise BlockError(f"mems of shape {list(context.mems[0].shape)} do not fit: each must be {shape}", "mems")
         return super().forward(hidden, context)
 
     def run(self, layer: Layer, hidden: Tensor, context: Context) -> Tensor:

@@ -132,7 +132,7 @@ class TwoStreamAttention(RelativeAttention):
             return None
         if ("same segment",) not in context.memo:
             seen = F.pad(types, (keys - types.shape[1], 0))
-            context.memo["same segment",] = (types[:, None, :, None] == seen[:, None, None, :])
+            context.memo["same segment",] = types[:, None, :, None] == seen[:, None, None, :]
         same = context.memo["same segment",]
         scores = (query + self.segment_bias[:, None]) @ self.segments.permute(1, 2, 0)
         here, elsewhere = scores.split(1, dim=-1)
@@ -191,7 +191,7 @@ class TwoStreamStack(MemoryStack):
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         batch, length, _ = hidden.shape
         mapping, hides = context.target_mapping, context.perm_mask
-        if hides is not None and hides.shape != (batch, length, length):
+        if hides is not None and (hides.dim() != 3 or hides.shape[1:] != (length, length)):
             raise _misfit("perm_mask", hides, f"[{batch}, {length}, {length}]")
         if mapping is None:
             return super().forward(hidden, context)
