@@ -3,6 +3,7 @@
 from . import (  # noqa: F401  (importing a module registers its blocks)
     adaptive,
     attention,
+    beam_head,
     decoder_inputs,
     embeddings,
     feed_forward,
