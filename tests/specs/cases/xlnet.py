@@ -16,6 +16,7 @@ XLNET = {
 UNI = XLNET | {"attn_type": "uni"}
 T = 4  # predicted positions
 STATE = ("last_hidden_state",)
+BEAM = ("start_top_log_probs", "start_top_index", "end_top_log_probs", "end_top_index", "cls_logits")
 MEMORY = {"outputs": ("last_hidden_state", "mems"), "carry": ("mems",)}
 
 padded = texts(99, attention_mask=left_padding(), token_type_ids=ids(3, B, L, low=0, seed=8))
@@ -49,6 +50,8 @@ typed = texts(99, **segments)
 one = texts(99, input_ids=ids(99, 1, L), attention_mask=left_padding()[1:2])  # more the reference cannot mask in "uni"
 second = texts(99, attention_mask=left_padding(), token_type_ids=ids(2, B, L, low=0, seed=4))
 targets = lambda: {"labels": ids(99, B, T, seed=7)}  # noqa: E731
+
+answers = {"start_positions": torch.tensor([1, 4, 6]), "end_positions": torch.tensor([3, 5, 8])}
 
 
 def body(name: str, config: dict[str, Any], inputs: Callable[[], dict[str, Tensor]], **more: Any) -> Case:
@@ -103,4 +106,9 @@ CASES = [
          "multiple_choice", lambda: {"labels": torch.tensor([2, 0])}),
     Case("question_answering", "xlnet", "XLNetForQuestionAnsweringSimple", XLNET, padded, "question_answering", spans,
          outputs=("start_logits", "end_logits")),
+    Case("beam", "xlnet", "XLNetForQuestionAnswering", XLNET | {"start_n_top": 3, "end_n_top": 2}, padded,
+         "beam_question_answering", lambda: answers, outputs=BEAM),
+    Case("beam-answerable", "xlnet", "XLNetForQuestionAnswering", XLNET,
+         lambda: padded() | {"p_mask": 1.0 - left_padding(), "cls_index": torch.tensor([8, 5, 7])},
+         "beam_question_answering", lambda: answers | {"is_impossible": torch.tensor([0.0, 1.0, 0.0])}, outputs=BEAM),
 ]  # fmt: skip
