@@ -20,6 +20,8 @@ TINY = {
     "transfo_xl": {"vocab_size": 60, "cutoffs": [10, 30], "tie_projections": [False, True, True], "hidden_size": 16,
                    "embedding_divisor": 2, "num_hidden_layers": 2, "num_attention_heads": 2, "attention_head_size": 8,
                    "intermediate_size": 24, "memory_length": 5, "clamp_length": 6},
+    "xlnet": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+              "intermediate_size": 24},
 }  # fmt: skip
 IDS = torch.randint(0, 60, (2, 7), generator=torch.Generator().manual_seed(0))
 
@@ -27,6 +29,12 @@ IDS = torch.randint(0, 60, (2, 7), generator=torch.Generator().manual_seed(0))
 def tiny(spec: str, head: str | list[str] | None = None, **more: object) -> mw.Model:
     torch.manual_seed(0)
     return mw.build(spec, head=head, initializer_range=0.3, **(TINY[spec] | more))
+
+
+@pytest.fixture(autouse=True)
+def compiler_forgets() -> None:
+    """It compiles one function only so many times, and every model's `forward` is the same one."""
+    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("spec", TINY)
