@@ -137,7 +137,7 @@ class RelativeAttention(MultiHead):
         They end with -L, or one-sided with 0 and zeros for what nobody looks at. Layers share the sinusoids, dropout
         included.
         """
-        memo = ("distances", self.clamp_length)
+        memo = ("distances", self.one_sided, self.clamp_length)
         length = hidden.shape[1]
         if memo not in context.memo:
             distance = torch.arange(keys - 1, -1 if self.one_sided else -length - 1, -1, device=hidden.device)

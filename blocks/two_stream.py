@@ -89,7 +89,7 @@ class TwoStreamAttention(RelativeAttention):
         attended, weights = stream(query[:, :, :length], content_mask, context.output_attentions)
         if mapping is not None:
             spread = mapping[:, None].to(query.dtype)
-            # Fused kernels get the gradient of a query that sees nothing wrong; only masks of one's own make such.
+            # The first in perm_mask's order sees nothing; fused kernels would get its gradient wrong (see `attend`).
             explicit = context.output_attentions or (context.perm_mask is not None and torch.is_grad_enabled())
             mine, my_weights = stream(spread.transpose(-1, -2) @ query[:, :, length:], query_mask, explicit)
             attended = torch.cat([attended, spread @ mine], dim=-2)
@@ -111,7 +111,8 @@ class TwoStreamAttention(RelativeAttention):
 
     def _masks(self, context: Context, content: Tensor, keys: int) -> tuple[Tensor | None, Tensor | None]:
         """What the content sees, and what the queries see; None for everything."""
-        if ("streams",) not in context.memo:
+        memo = ("streams", self.causal, self.same_length)
+        if memo not in context.memo:
             length = content.shape[1]
             visible = self_attention_mask(context, content, keys, causal=self.causal)
             if self.same_length:
@@ -122,18 +123,19 @@ class TwoStreamAttention(RelativeAttention):
                 visible = allowed if visible is None else visible & allowed
             own = torch.eye(length, dtype=torch.bool, device=content.device)
             mine = None if visible is None else visible | F.pad(own, (keys - length, 0))
-            context.memo["streams",] = mine, visible
-        return context.memo["streams",]
+            context.memo[memo] = mine, visible
+        return context.memo[memo]
 
     def _segment_scores(self, query: Tensor, context: Context, keys: int) -> Callable[[int, int], Tensor] | None:
         """Scores of queries [B, H, L, d] by segment, some rows at a time; None without token types."""
         types = context.token_type_ids
         if types is None:
             return None
-        if ("same segment",) not in context.memo:
+        memo = ("same segment",)
+        if memo not in context.memo:
             seen = F.pad(types, (keys - types.shape[1], 0))
-            context.memo["same segment",] = types[:, None, :, None] == seen[:, None, None, :]
-        same = context.memo["same segment",]
+            context.memo[memo] = types[:, None, :, None] == seen[:, None, None, :]
+        same = context.memo[memo]
         scores = (query + self.segment_bias[:, None]) @ self.segments.permute(1, 2, 0)
         here, elsewhere = scores.split(1, dim=-1)
         return lambda start, stop: torch.where(
