@@ -17,6 +17,7 @@ from . import (  # noqa: F401  (importing a module registers its blocks)
     relative_attention,
     stack,
     task_heads,
+    two_stream,
 )
 from .base import INPUTS, Bias, Context, Embedding, Head, Norm, Part, Pooler, Sublayer
 from .cache import KeyValueCache
