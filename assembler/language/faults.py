@@ -45,6 +45,7 @@ def faults(tree: Mapping[str, Any], schema: Schema) -> Iterator[Fault]:
             yield fault
     if known:
         yield from unprovided(tree, schema)
+        yield from unsaid_kinds(tree.get("model"), ("model",))
     if not tree.get("model") and not str(tree.get("spec")).startswith("_"):
         help = "write one, or `extends` and what is to change; a spec that only others extend has _ before its name"
         yield Fault((), "the spec has no `model`", help=help)
@@ -246,6 +247,25 @@ def unprovided(tree: Mapping[str, Any], schema: Schema) -> Iterator[Fault]:
         if output in makers:
             way = f"`model.{makers[output]}` makes it, but comes later"
         yield Fault(path, f"`{dotted(path)}` reads `{output}`, which no part before it makes", help=way)
+
+
+def unsaid_kinds(node: Any, path: Path, kinds: Any = None) -> Iterator[Fault]:
+    """Kinds of layers that a `by_kind` below says nothing for; `kinds` are those of the stack around it."""
+    if not isinstance(node, dict) or node.get("when") is False:
+        return
+    if "block" in node:
+        kinds = node.get("kinds", kinds)
+    table, here = node.get("by_kind"), (*path, "by_kind")
+    if isinstance(table, dict) and kinds is None:
+        help = "give the stack around it `kinds`, or name one block"
+        yield Fault(here, f"`{dotted(here)}`, but the layers are all of one kind", help=help, on_key=True)
+    elif isinstance(table, dict) and isinstance(kinds, list):
+        for kind in dict.fromkeys(map(str, kinds)):
+            if kind not in table:
+                label = did_you_mean(kind, table)
+                yield Fault(here, f"`{dotted(here)}` says nothing for layers of kind `{kind}`", label, on_key=True)
+    for key, child in node.items():
+        yield from unsaid_kinds(child, (*path, key), kinds)
 
 
 def _nodes(node: Any, path: Path, schema: Schema) -> Iterator[tuple[Path, Schema]]:

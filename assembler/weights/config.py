@@ -95,10 +95,12 @@ def write_config(
         if way is None:
             continue
         value = hparams[hparam]
+        if isinstance(way, Mapping) and way.get("repeat_to"):
+            value = [value[index % len(value)] for index in range(hparams[way["repeat_to"]])]
         if isinstance(way, str):
             config[way] = value
         else:
-            theirs = [key for key, ours in way.get("values", {value: value}).items() if ours == value]
+            theirs = [key for key, ours in way["values"].items() if ours == value] if "values" in way else [value]
             if not theirs:
                 raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
             config[way["key"]] = theirs[0]
