@@ -131,7 +131,10 @@ class LSHAttention(Sublayer):
         attended = attended.gather(3, back[..., None].expand_as(attended))
         if self.num_hashes == 1:
             return attended[:, :, 0]
-        return (attended * total.gather(3, back).softmax(dim=2)[..., None]).sum(dim=2)
+        total = total.gather(3, back)
+        # No softmax: where a position sees only itself, the published models knew the sum to 8 bits, not to 24.
+        share = (total - total.logsumexp(dim=2, keepdim=True)).exp()
+        return (attended * share[..., None]).sum(dim=2)
 
     def _around(self, chunks: Tensor) -> Tensor:
         return with_neighbours(chunks, self.chunks_before, self.chunks_after, dim=2)
