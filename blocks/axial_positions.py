@@ -51,7 +51,8 @@ class AxialPositionLookup(Embedding):
             if len(pair) != 2:
                 raise BlockError(f"a grid has rows and columns, but here are {len(pair)} numbers", name)
         if sum(widths) != width:
-            raise BlockError(f"vectors of {widths[0]} + {widths[1]} values, where {width} are wanted", "width", "widths")
+            message = f"vectors of {widths[0]} + {widths[1]} values, where {width} are wanted"
+            raise BlockError(message, "width", "widths")
         self.rows, self.columns = shape
         self.row = Axis(shape[0], widths[0], std)
         self.column = Axis(shape[1], widths[1], std)
@@ -62,8 +63,10 @@ class AxialPositionLookup(Embedding):
         length, grid = given.shape[1], self.rows * self.columns
         size = f"the model has {self.rows} x {self.columns} = {grid} positions"
         if length > grid:
+            own = context.unpadded_length
+            filled = "" if own is None else f" ({own} and what fills up the last chunk)"
             raise BlockError(
-                f"a sequence of {length} tokens, but {size}", "input_ids",
+                f"a sequence of {length} tokens{filled}, but {size}", "input_ids",
                 help="truncate the text: tokenizer(…, truncation=True)",
             )  # fmt: skip
         if self.training and length != grid:

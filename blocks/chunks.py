@@ -52,7 +52,8 @@ class ChunkPadding(Part):
                 f"{length} tokens are no whole number of chunks, which training needs", "input_ids",
                 help=f"pad the text to {length + short} tokens, a multiple of {self.multiple}",
             )  # fmt: skip
-        mask = given.new_ones(given.shape[:2], dtype=torch.long) if context.attention_mask is None else key_mask(context)
+        mask = key_mask(context)
+        mask = given.new_ones(given.shape[:2], dtype=torch.bool) if mask is None else mask
         context.unpadded_length = length
         context.attention_mask = F.pad(mask, (0, short))
         if context.input_ids is not None:

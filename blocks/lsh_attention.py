@@ -132,7 +132,7 @@ class LSHAttention(Sublayer):
         if self.num_hashes == 1:
             return attended[:, :, 0]
         total = total.gather(3, back)
-        # No softmax: where a position sees only itself, the published models knew the sum to 8 bits, not to 24.
+        # No softmax: near -1e5, where a position sees only itself, rounding would not be that of the published models.
         share = (total - total.logsumexp(dim=2, keepdim=True)).exp()
         return (attended * share[..., None]).sum(dim=2)
 

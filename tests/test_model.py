@@ -20,6 +20,10 @@ TINY = {
     "transfo_xl": {"vocab_size": 60, "cutoffs": [10, 30], "tie_projections": [False, True, True], "hidden_size": 16,
                    "embedding_divisor": 2, "num_hidden_layers": 2, "num_attention_heads": 2, "attention_head_size": 8,
                    "intermediate_size": 24, "memory_length": 5, "clamp_length": 6},
+    "reformer": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+                 "attention_head_size": 8, "intermediate_size": 24, "axial_pos_shape": [4, 8],
+                 "axial_pos_embds_dim": [4, 12], "local_chunk_length": 2, "lsh_chunk_length": 4, "num_buckets": [2, 4],
+                 "hash_seed": 3},
 }  # fmt: skip
 IDS = torch.randint(0, 60, (2, 7), generator=torch.Generator().manual_seed(0))
 

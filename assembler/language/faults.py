@@ -163,7 +163,8 @@ def _absent(error: ValidationError, schema: Schema) -> Iterator[Fault]:
     path = tuple(error.absolute_path)
     if error.validator_value == "always":
         category = next(iter(_references(error.schema)), None)
-        choices = schema["definitions"][category]["properties"]["block"]["enum"] if category else []
+        definition = schema["definitions"][category] if category else {"properties": {"block": {"enum": []}}}
+        choices = definition.get("else", definition)["properties"]["block"]["enum"]
         yield Fault(path, f"`{dotted(path)}` cannot be left out", help="fitting blocks: " + ", ".join(choices))
     else:
         help = "null takes away what `extends` brought"
@@ -249,12 +250,12 @@ def unprovided(tree: Mapping[str, Any], schema: Schema) -> Iterator[Fault]:
         yield Fault(path, f"`{dotted(path)}` reads `{output}`, which no part before it makes", help=way)
 
 
-def unsaid_kinds(node: Any, path: Path, kinds: Any = None) -> Iterator[Fault]:
-    """Kinds of layers that a `by_kind` below says nothing for; `kinds` are those of the stack around it."""
+def unsaid_kinds(node: Any, path: Path, kinds: Any = None, stated: Path = ()) -> Iterator[Fault]:
+    """Kinds of layers that a `by_kind` below says nothing for; `kinds` are those that the stack around it states."""
     if not isinstance(node, dict) or node.get("when") is False:
         return
-    if "block" in node:
-        kinds = node.get("kinds", kinds)
+    if "block" in node and "kinds" in node:
+        kinds, stated = node["kinds"], (*path, "kinds")
     table, here = node.get("by_kind"), (*path, "by_kind")
     if isinstance(table, dict) and kinds is None:
         help = "give the stack around it `kinds`, or name one block"
@@ -262,10 +263,10 @@ def unsaid_kinds(node: Any, path: Path, kinds: Any = None) -> Iterator[Fault]:
     elif isinstance(table, dict) and isinstance(kinds, list):
         for kind in dict.fromkeys(map(str, kinds)):
             if kind not in table:
-                label = did_you_mean(kind, table)
-                yield Fault(here, f"`{dotted(here)}` says nothing for layers of kind `{kind}`", label, on_key=True)
+                label, message = did_you_mean(kind, table), f"`{dotted(here)}` says nothing for layers of kind `{kind}`"
+                yield Fault(here, message, label, on_key=True, chain=(stated,))
     for key, child in node.items():
-        yield from unsaid_kinds(child, (*path, key), kinds)
+        yield from unsaid_kinds(child, (*path, key), kinds, stated)
 
 
 def _nodes(node: Any, path: Path, schema: Schema) -> Iterator[tuple[Path, Schema]]:

@@ -157,8 +157,10 @@ def categories() -> list[type[nn.Module]]:
 def category_schema(category: type[nn.Module]) -> Schema:
     """A node whose block is of this category; null in a spec that takes away what the spec it extends has."""
     names = [name for name, _ in registry.blocks(category)]
-    head = {"description": summary(category), "type": ["object", "null"], "properties": {"block": {"enum": names}}}
+    about = {"description": summary(category)}
     one = {
+        "type": ["object", "null"],
+        "properties": {"block": {"enum": names}},
         "x-required": ["block"],
         "allOf": [
             {
@@ -169,16 +171,16 @@ def category_schema(category: type[nn.Module]) -> Schema:
         ],
     }
     if issubclass(category, Part | Head):  # these are in no layer
-        return head | one
+        return about | one
     table = {
         "description": "Kind of layer -> the block it has here; in the layers of a stack that has `kinds`.",
         "type": "object",
         "additionalProperties": {"allOf": [{"$ref": REF + category.__name__}], "x-present": "entry"},
     }
-    return head | {
+    return about | {
         "if": {"type": "object", "required": ["by_kind"]},
         "then": {"properties": {"by_kind": table}, "additionalProperties": False},
-        "else": {"properties": head["properties"], **one},
+        "else": one,
     }
 
 

@@ -66,8 +66,8 @@ CASES = [
     body("gelu-chunks", REFORMER | {"hidden_act": "gelu", "chunk_size_feed_forward": 4}, long_texts(16)),
     Case("classes-5", "reformer", "ReformerForSequenceClassification", REFORMER | {"num_labels": 5}, padded,
          "sequence_classification", classes(5, 2), real=real),
-    Case("question_answering", "reformer", "ReformerForQuestionAnswering", REFORMER, padded, "question_answering", spans,
-         outputs=("start_logits", "end_logits"), real=real),
+    Case("question_answering", "reformer", "ReformerForQuestionAnswering", REFORMER, padded, "question_answering",
+         spans, outputs=("start_logits", "end_logits"), real=real),
     Case("question_answering-lsh", "reformer", "ReformerForQuestionAnswering", CAUSAL | LSH, long_texts(32),
          "question_answering", spans, outputs=("start_logits", "end_logits")),
 ]  # fmt: skip
