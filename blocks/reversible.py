@@ -58,7 +58,10 @@ class ReversibleStack(Stack):
             raise BlockError("a reversible stack cannot pass gradients on to an encoder", "layer")
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
+        context.position_bias = None
         if self.training and torch.is_grad_enabled():
+            if context.past_key_values is not None:
+                raise BlockError("reversible layers cannot extend a cache in training", "past_key_values")
             run = Run(self.steps(), replace(context, collected={}, memo={}), hidden)
             trained = [parameter for parameter in self.layers.parameters() if parameter.requires_grad]
             streams = Reversible.apply(run, context, hidden, hidden, *trained)

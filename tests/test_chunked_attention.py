@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import modelwright as mw
 from modelwright.blocks import BlockError, Context
@@ -107,6 +109,30 @@ def test_seeded_hashing_is_that_of_the_global_seed_and_leaves_it_alone() -> None
 @pytest.mark.parametrize(("length", "factors"), [(8, [4]), (31, [8]), (1024, [16, 32])])
 def test_buckets_are_computed_from_the_length(length: int, factors: list[int]) -> None:
     assert LSHAttention(**SIZES, chunk_length=4, max_length=4096)._computed_factors(length) == factors
+
+
+class Largest(TorchDispatchMode):
+    """Values of the largest tensor that any operation makes."""
+
+    values = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in pytree.tree_leaves(result):
+            self.values = max(self.values, tensor.numel() if isinstance(tensor, Tensor) else 0)
+        return result
+
+
+@pytest.mark.parametrize("block", [LocalAttention, LSHAttention])
+def test_memory_grows_with_the_length_not_its_square(block: type) -> None:
+    attention = block(**SIZES, chunk_length=4, **({"num_buckets": 8} if block is LSHAttention else {}))
+
+    def largest(length: int) -> int:
+        with Largest() as mode, torch.no_grad():
+            attention(hidden(length), Context(attention_mask=torch.ones(2, length)))
+        return mode.values
+
+    assert largest(512) == 4 * largest(128)
 
 
 def test_padding_is_filled_up_and_cut_off() -> None:
