@@ -111,6 +111,7 @@ def _flops(model: Model, batch: int, length: int) -> int | None:
     if "input_ids" not in model.inputs or model.device.type != "meta":
         return None
     shape = (batch, 1, length) if model.wants_choices else (batch, length)
+    inputs = [name for name in ("input_ids", "decoder_input_ids") if name in model.inputs]
     with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(shape, dtype=torch.long, device="meta"))
+        model(**{name: torch.zeros(shape, dtype=torch.long, device="meta") for name in inputs})
     return counter.get_total_flops()

@@ -42,10 +42,12 @@ class Case:
 
 
 def randomise(model: nn.Module, seed: int = 0) -> None:
-    """Weights large enough that every parameter moves the output: a permuted or dropped one must show."""
+    """Weights (and stored buffers) large enough that each moves the output: a permuted or dropped one must show."""
     generator = torch.Generator().manual_seed(seed)
+    stored = model.state_dict()
+    buffers = [buffer for name, buffer in model.named_buffers() if name in stored and buffer.is_floating_point()]
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in [*model.parameters(), *buffers]:
             around = 1.0 if parameter.dim() == 1 and bool((parameter == 1).all()) else 0.0
             parameter.copy_(around + 0.3 * torch.randn(parameter.shape, generator=generator))
 
