@@ -89,5 +89,5 @@ def check_saved(case: Case, ours: mw.Model, theirs: torch.nn.Module, folder, exp
     assert not info["unexpected_keys"] and not info["mismatched_keys"], info
     with torch.no_grad():
         assert_outputs(again.eval()(**case.inputs()), expected, case.outputs[:1] or ("logits",), rows)
-    auto = transformers.AutoConfig.from_pretrained(folder / "ours")
-    assert auto.architectures == [case.reference] and auto.num_labels == theirs.config.num_labels
+    auto, own = (transformers.AutoConfig.from_pretrained(folder / name) for name in ("ours", "theirs"))
+    assert auto.architectures == [case.reference] and auto.num_labels == own.num_labels

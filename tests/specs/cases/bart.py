@@ -4,7 +4,7 @@ import torch
 from parity import Case
 from torch import Tensor
 
-from .shared import B, L, SEQ2SEQ, classes, ids, right_padding, spans, target_labels, target_padding, texts
+from .shared import SEQ2SEQ, B, L, classes, ids, right_padding, spans, target_labels, target_padding, texts
 
 BART = {
     "vocab_size": 99, "d_model": 32, "encoder_layers": 3, "decoder_layers": 2, "encoder_attention_heads": 4,

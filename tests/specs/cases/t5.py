@@ -4,7 +4,7 @@ import torch
 from parity import Case
 from torch import Tensor
 
-from .shared import B, L, SEQ2SEQ, ids, right_padding, target_labels, target_padding, texts
+from .shared import SEQ2SEQ, B, L, ids, right_padding, target_labels, target_padding, texts
 
 T5 = {
     "vocab_size": 99, "d_model": 32, "d_kv": 9, "d_ff": 37, "num_layers": 3, "num_decoder_layers": 2, "num_heads": 4,
@@ -43,7 +43,8 @@ CASES = [
     body("few-buckets", T5 | {"relative_attention_num_buckets": 6, "relative_attention_max_distance": 20}, long),
     body("gated-silu", GATED, padded),
     body("gelu-eps", T5 | {"feed_forward_proj": "gelu", "layer_norm_epsilon": 1e-2}, padded),
-    body("embeds", T5, lambda: {"inputs_embeds": vectors(B, L, 32), "decoder_inputs_embeds": vectors(B, 6, 32, seed=5)}),
+    body("embeds", T5,
+         lambda: {"inputs_embeds": vectors(B, L, 32), "decoder_inputs_embeds": vectors(B, 6, 32, seed=5)}),
     Case("encoder-outputs", "t5", "T5Model", T5,
          lambda: {"encoder_outputs": (vectors(B, L, 32),), "decoder_input_ids": ids(99, B, 6, seed=2), **both},
          outputs=("last_hidden_state",), states=("decoder_hidden_states", "decoder_attentions", "cross_attentions",
