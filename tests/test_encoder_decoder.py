@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -259,6 +260,20 @@ def test_old_files_store_more_than_they_use(tmp_path: Path) -> None:
     save_file(tensors | {name: shared.clone() for name in more} | {unread: torch.ones(8, 2)}, file)
     report = mw.build(weights=tmp_path, head="seq2seq_lm").load_report
     assert set(report.duplicates) == set(more) and report.ignored == [unread]
+
+
+def test_an_own_head_whatever_the_config_says_of_ties(tmp_path: Path) -> None:
+    """transformers 5 writes `tie_word_embeddings: true` over T5 1.1, and beside it what it has made of false."""
+    before = tiny("t5", tie_word_embeddings=False)
+    before.save(tmp_path)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text()) | {"tie_word_embeddings": True, "scale_decoder_outputs": False}
+    file.write_text(json.dumps(config))
+    model = mw.build(weights=tmp_path, head="seq2seq_lm")
+    close(model(**INPUTS).logits, before(**INPUTS).logits)
+    model.save(tmp_path)
+    config = json.loads(file.read_text())
+    assert config["tie_word_embeddings"] is False and "scale_decoder_outputs" not in config
 
 
 def test_bart_without_a_head_gives_one_a_fresh_bias(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def write_config(
         config["architectures"] = [architectures[head]]
     for hparam, alternatives in (rules.get("read") or {}).items():
         ways = alternatives if isinstance(alternatives, list) else [alternatives]
-        way = next((way for way in ways if isinstance(way, str) or "key" in way), None)
+        way = next((way for way in ways if isinstance(way, str) or ("key" in way and way.get("written", True))), None)
         if way is None:
             continue
         value = hparams[hparam]
