@@ -95,7 +95,7 @@ def names_of_absent(rules: Mapping[str, Any], parts: Iterable[str]) -> list[Patt
     return [
         Pattern(right.partition("|")[0].strip())
         for key, value in rules.items()
-        if (chosen := first_that_holds(value, "from")) is not None
+        for chosen in all_that_hold(value, "from")
         for left, right in expand(key, chosen["from"])
         if _owner(left) not in present
     ]
