@@ -10,6 +10,7 @@ from .compose import Composition, Origin, used_hparams
 from .documents import Path
 from .layers import SECTIONS
 
+
 def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
     """What each section calls by a name that the section meant does not have."""
     sections = {name: value for name, value in composition.tree.items() if isinstance(value, dict)}
