@@ -11,6 +11,7 @@ from cases import CASES
 from test_golden import FOLDERS, spec_of
 
 import modelwright as mw
+from modelwright import cli
 from modelwright.assembler.language.catalogue import catalogue
 
 
@@ -63,3 +64,10 @@ def test_blocks_of_one_family_are_listed() -> None:
         for block in re.findall(r"`(\w+)`", blocks)
     }
     assert listed == {block: next(iter(names)) for block, names in families.items() if len(names) == 1}
+
+
+@pytest.mark.parametrize("spec", mw.list_specs())
+def test_the_command_line_takes_it(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In its published size, of which nothing is allocated."""
+    assert cli.main(["validate", spec]) == cli.main(["diff", "bert", spec]) == cli.main(["describe", spec]) == 0
+    assert re.search(rf"^{spec}: [\d,]+ parameters, .* in float32\none pass .* GFLOP$", capsys.readouterr().out, re.M)
