@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,35 +11,47 @@ from ...errors import Diagnostic, DownloadError, Place, UsageError, did_you_mean
 from .base import Store, TensorInfo, listed, open_file, problem
 from .safetensors_store import SafetensorsStore, write_safetensors
 from .sharded import ShardedStore
+from .sstable import MAGIC
+from .tensorflow_store import ENDING, TensorflowStore, bundle_index, latest
+from .tensorflow_v1 import TensorflowFile
+from .tensorflow_write import write_bundle
 from .torch_store import TorchStore
 from .verify import verify
 
-__all__ = ["KINDS", "Store", "TensorInfo", "open_store", "verify", "write_safetensors"]
+__all__ = ["KINDS", "Store", "TensorInfo", "open_store", "verify", "write_bundle", "write_safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     open: Callable[[Path], Store]
-    file: str  # its usual name in a folder; a sharded one has `.index.json` behind it
+    files: tuple[str, ...]  # its usual names in a folder, the best first
     endings: tuple[str, ...]
+    marked: Callable[[Path], Path | None] = lambda folder: None  # the file that a folder itself says is the one
 
 
+def _open_tensorflow(path: Path) -> Store:
+    return TensorflowStore(path) if path.name.endswith(ENDING) else TensorflowFile(path)
+
+
+INDEX = ".index.json"  # of a checkpoint in several files
 KINDS: dict[str, Kind] = {
-    "safetensors": Kind(SafetensorsStore, "model.safetensors", (".safetensors",)),
-    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth")),
+    "safetensors": Kind(SafetensorsStore, ("model.safetensors", "model.safetensors" + INDEX), (".safetensors",)),
+    "torch": Kind(TorchStore, ("pytorch_model.bin", "pytorch_model.bin" + INDEX), (".bin", ".pt", ".pth")),
+    "tensorflow": Kind(_open_tensorflow, (), (".index", ".ckpt"), latest),
 }
-INDEX = ".index.json"
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
     ".h5": "TensorFlow or Keras", ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX",
     ".gguf": "GGUF", ".npy": "NumPy", ".npz": "NumPy",
 }
 
 
-def open_store(path: Path, kinds: Sequence[str] = ("safetensors", "torch")) -> Store:
-    """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), or a folder that holds one of them.
+def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
+    """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), the prefix of a TensorFlow checkpoint, or
+    a folder that holds one of them.
 
-    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, and
-    last the only file with a fitting ending. What a file is, is decided by its content, then by its ending.
+    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, then
+    what the folder's own note calls the latest, and last the only file with a fitting ending. What a file is, is
+    decided by its content, then by its ending.
 
     Raises `DownloadError` if there is nothing to open or it cannot be read, `WeightsError` if it is damaged, hostile,
     of another kind, or one of several.
@@ -49,6 +62,8 @@ def open_store(path: Path, kinds: Sequence[str] = ("safetensors", "torch")) -> S
             raise UsageError(f"there is no kind of checkpoint named `{kind}`", help=did_you_mean(kind, KINDS) or None)
     if path.is_dir():
         path = _find(path, kinds)
+    elif "tensorflow" in kinds and (index := bundle_index(path)):
+        path = index
     elif not path.exists():
         raise DownloadError(Diagnostic("there is no such file or folder", Place(str(path))))
     if not path.is_file():
@@ -59,10 +74,13 @@ def open_store(path: Path, kinds: Sequence[str] = ("safetensors", "torch")) -> S
 
 
 def _find(folder: Path, kinds: Sequence[str]) -> Path:
-    usual = [KINDS[kind].file + suffix for kind in kinds for suffix in ("", INDEX)]
+    usual = [file for kind in kinds for file in KINDS[kind].files]
     for name in usual:
         if (folder / name).is_file():
             return folder / name
+    for kind in kinds:
+        if marked := KINDS[kind].marked(folder):
+            return marked
     endings = tuple(ending for kind in kinds for ending in KINDS[kind].endings)
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -80,7 +98,7 @@ def _find(folder: Path, kinds: Sequence[str]) -> Path:
     instead = f", only weights for other programs: {listed(f'{name} ({what})' for name, what in others.items())}"
     raise DownloadError(Diagnostic(
         f"there are no weights in this folder{instead if others else ''}", Place(str(folder)),
-        help=f"looked for {listed(usual)} and any one file ending in {', '.join(endings)}",
+        help=f"looked for {listed(usual) + ' and ' if usual else ''}any one file ending in {', '.join(endings)}",
     ))
 
 
@@ -92,9 +110,13 @@ def _open_file(path: Path, kinds: Sequence[str]) -> Store:
 
 
 def _kind(path: Path, kinds: Sequence[str]) -> str:
-    """What a file is by its first bytes; by its ending if they are no help; the first of `kinds` if nothing is."""
+    """What a file is by its first and last bytes; by its ending if they are no help; the first of `kinds` else."""
     with open_file(path) as file:
         head = file.read(9)
+        file.seek(max(file.seek(0, os.SEEK_END) - len(MAGIC), 0))
+        tail = file.read(len(MAGIC))
+    if tail == MAGIC:
+        return "tensorflow"
     if head[8:9] == b"{" and head[5:8] == bytes(3):  # eight bytes of length, below the format's limit, then JSON
         return "safetensors"
     if head.startswith((b"PK\x03\x04", b"\x80")):

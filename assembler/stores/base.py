@@ -25,7 +25,7 @@ class TensorInfo:
 class Store(Protocol):
     """A checkpoint opened for reading: all names and shapes at once, then tensors one at a time."""
 
-    name: str  # the kind: "safetensors", "torch"
+    name: str  # the kind: "safetensors", "torch", "tensorflow"
     paths: list[Path]  # every file behind it
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]  # texts the file carries beside its tensors
@@ -92,6 +92,17 @@ def unreadable(path: Path, error: OSError) -> DownloadError:
 def representable(shape: Sequence[int]) -> bool:
     """Whether torch can hold such a shape at all; a hostile header may hide absurd sizes behind a zero."""
     return math.prod(max(size, 1) for size in shape) < 2**63
+
+
+def valueless(name: str, tensor: torch.Tensor) -> str | None:
+    """Why no format can store a tensor under this name; None if some can."""
+    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+        return "its name is not text"
+    if tensor.device.type == "meta":
+        return "it has no values yet (meta device)"
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        return "it is sparse or quantized, which the format does not know"
+    return None
 
 
 def missing_tensor(path: Path, name: str, known: Iterable[str]) -> WeightsError:

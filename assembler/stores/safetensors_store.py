@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import struct
@@ -23,8 +22,10 @@ from .base import (
     quoted,
     representable,
     unreadable,
+    valueless,
     what_it_is_instead,
 )
+from .mapped import raw_bytes, write_bytes
 
 HEADER_LIMIT = 100_000_000  # bytes; the format's own
 DIAGNOSED = 2**24  # bytes of a refused header that are worth parsing again, to say what is wrong
@@ -159,25 +160,15 @@ def write_safetensors(
         with replacing(path) as file:
             file.write(struct.pack("<Q", len(text)) + text)
             for name in order:
-                _write_bytes(file, tensors[name])
+                write_bytes(file, raw_bytes(tensors[name]))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DownloadError(Diagnostic(f"this file cannot be written: {reason}", Place(str(path)))) from None
 
 
-def _write_bytes(file: BinaryIO, tensor: torch.Tensor) -> None:
-    tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
-    if tensor.numel():
-        file.write((ctypes.c_char * (tensor.numel() * tensor.element_size())).from_address(tensor.data_ptr()))
-
-
 def _unwritable(name: str, tensor: torch.Tensor) -> str | None:
     if name == "__metadata__":
         return "the format keeps this name for itself"
-    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
-        return "its name is not text"
-    if tensor.device.type == "meta":
-        return "it has no values yet (meta device)"
-    if tensor.layout is not torch.strided or tensor.is_quantized:
-        return "it is sparse or quantized, which the format does not know"
+    if reason := valueless(name, tensor):
+        return reason
     return None if tensor.dtype in NAMES else f"safetensors has no type for {tensor.dtype}"
