@@ -37,7 +37,7 @@ def framed(*blocks: bytes, kinds: bytes = b"", footer: bytes | None = None) -> b
     for block, kind in zip(blocks, kinds or bytes(len(blocks)), strict=True):
         handles.append(varint(len(out)) + varint(len(block)))
         data = block + bytes([kind])
-        out += data + struct.pack("<I", masked(crc32c(torch.frombuffer(bytearray(data), dtype=torch.uint8))))
+        out += data + struct.pack("<I", masked(crc32c(bytearray(data))))
     return out + (footer or handles[-2] + handles[-1]).ljust(40, b"\0") + MAGIC
 
 

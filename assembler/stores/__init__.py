@@ -12,8 +12,7 @@ from .base import Store, TensorInfo, listed, open_file, problem
 from .safetensors_store import SafetensorsStore, write_safetensors
 from .sharded import ShardedStore
 from .sstable import MAGIC
-from .tensorflow_store import ENDING, TensorflowStore, bundle_index, latest
-from .tensorflow_v1 import TensorflowFile
+from .tensorflow_store import bundle_index, open_tensorflow
 from .tensorflow_write import write_bundle
 from .torch_store import TorchStore
 from .verify import verify
@@ -24,21 +23,16 @@ __all__ = ["KINDS", "Store", "TensorInfo", "open_store", "verify", "write_bundle
 @dataclass(frozen=True, slots=True)
 class Kind:
     open: Callable[[Path], Store]
-    files: tuple[str, ...]  # its usual names in a folder, the best first
+    file: str  # its usual name in a folder; a sharded one has `.index.json` behind it
     endings: tuple[str, ...]
-    marked: Callable[[Path], Path | None] = lambda folder: None  # the file that a folder itself says is the one
 
 
-def _open_tensorflow(path: Path) -> Store:
-    return TensorflowStore(path) if path.name.endswith(ENDING) else TensorflowFile(path)
-
-
-INDEX = ".index.json"  # of a checkpoint in several files
 KINDS: dict[str, Kind] = {
-    "safetensors": Kind(SafetensorsStore, ("model.safetensors", "model.safetensors" + INDEX), (".safetensors",)),
-    "torch": Kind(TorchStore, ("pytorch_model.bin", "pytorch_model.bin" + INDEX), (".bin", ".pt", ".pth")),
-    "tensorflow": Kind(_open_tensorflow, (), (".index", ".ckpt"), latest),
+    "safetensors": Kind(SafetensorsStore, "model.safetensors", (".safetensors",)),
+    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth")),
+    "tensorflow": Kind(open_tensorflow, "checkpoint", (".index", ".ckpt", "checkpoint")),
 }
+INDEX = ".index.json"
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
     ".h5": "TensorFlow or Keras", ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX",
     ".gguf": "GGUF", ".npy": "NumPy", ".npz": "NumPy",
@@ -49,9 +43,8 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
     """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), the prefix of a TensorFlow checkpoint, or
     a folder that holds one of them.
 
-    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, then
-    what the folder's own note calls the latest, and last the only file with a fitting ending. What a file is, is
-    decided by its content, then by its ending.
+    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, and
+    last the only file with a fitting ending. What a file is, is decided by its content, then by its ending.
 
     Raises `DownloadError` if there is nothing to open or it cannot be read, `WeightsError` if it is damaged, hostile,
     of another kind, or one of several.
@@ -74,13 +67,10 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
 
 
 def _find(folder: Path, kinds: Sequence[str]) -> Path:
-    usual = [file for kind in kinds for file in KINDS[kind].files]
+    usual = [KINDS[kind].file + suffix for kind in kinds for suffix in ("", INDEX)]
     for name in usual:
         if (folder / name).is_file():
             return folder / name
-    for kind in kinds:
-        if marked := KINDS[kind].marked(folder):
-            return marked
     endings = tuple(ending for kind in kinds for ending in KINDS[kind].endings)
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -98,7 +88,7 @@ def _find(folder: Path, kinds: Sequence[str]) -> Path:
     instead = f", only weights for other programs: {listed(f'{name} ({what})' for name, what in others.items())}"
     raise DownloadError(Diagnostic(
         f"there are no weights in this folder{instead if others else ''}", Place(str(folder)),
-        help=f"looked for {listed(usual) + ' and ' if usual else ''}any one file ending in {', '.join(endings)}",
+        help=f"looked for {listed(usual)} and any one file ending in {', '.join(endings)}",
     ))
 
 
@@ -110,11 +100,11 @@ def _open_file(path: Path, kinds: Sequence[str]) -> Store:
 
 
 def _kind(path: Path, kinds: Sequence[str]) -> str:
-    """What a file is by its first and last bytes; by its ending if they are no help; the first of `kinds` else."""
+    """What a file is by its first and last bytes; by its ending if they are no help; else the first of `kinds`."""
     with open_file(path) as file:
         head = file.read(9)
         file.seek(max(file.seek(0, os.SEEK_END) - len(MAGIC), 0))
-        tail = file.read(len(MAGIC))
+        tail = file.read()
     if tail == MAGIC:
         return "tensorflow"
     if head[8:9] == b"{" and head[5:8] == bytes(3):  # eight bytes of length, below the format's limit, then JSON

@@ -37,11 +37,12 @@ TERMS = _terms()
 STEP = ROWS - max(TERMS)  # rows that can be moved at once: none of them onto another
 
 
-def crc32c(data: Tensor) -> int:
-    """The CRC-32C of the bytes of a one-dimensional uint8 tensor on the CPU."""
-    size = data.numel()
+def crc32c(data: memoryview | bytearray) -> int:
+    """The CRC-32C of some bytes, which must be writable (torch complains otherwise) but are not written to."""
+    size = len(data)
     if size <= ROWS * NARROW:
-        return _bytewise(bytes(data.tolist()), 0xFFFFFFFF) ^ 0xFFFFFFFF
+        return _bytewise(bytes(data), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    message = torch.frombuffer(data, dtype=torch.uint8)
     width = NARROW
     while width < WIDTH and 2 * width * ROWS < size:
         width *= 2
@@ -54,7 +55,7 @@ def crc32c(data: Tensor) -> int:
         buffer = torch.zeros(ROWS + rows, width, dtype=torch.uint8)
         buffer[:ROWS] = remainder
         flat = buffer.view(-1)[-some:]
-        flat.copy_(data[start : start + some])
+        flat.copy_(message[start : start + some])
         if start == 0:
             flat[:4].bitwise_not_()  # what beginning with a register of ones amounts to
         remainder = _fold(buffer)

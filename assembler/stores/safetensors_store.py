@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import struct
@@ -25,7 +26,6 @@ from .base import (
     valueless,
     what_it_is_instead,
 )
-from .mapped import raw_bytes, write_bytes
 
 HEADER_LIMIT = 100_000_000  # bytes; the format's own
 DIAGNOSED = 2**24  # bytes of a refused header that are worth parsing again, to say what is wrong
@@ -160,10 +160,16 @@ def write_safetensors(
         with replacing(path) as file:
             file.write(struct.pack("<Q", len(text)) + text)
             for name in order:
-                write_bytes(file, raw_bytes(tensors[name]))
+                _write_bytes(file, tensors[name])
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DownloadError(Diagnostic(f"this file cannot be written: {reason}", Place(str(path)))) from None
+
+
+def _write_bytes(file: BinaryIO, tensor: torch.Tensor) -> None:
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    if tensor.numel():
+        file.write((ctypes.c_char * (tensor.numel() * tensor.element_size())).from_address(tensor.data_ptr()))
 
 
 def _unwritable(name: str, tensor: torch.Tensor) -> str | None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 
-import torch
-
 from .base import Refused
 from .crc32c import crc32c, masked
 from .protobuf import read_varint, write_varint
@@ -79,7 +77,7 @@ def _block(body: memoryview, offset: int, size: int) -> tuple[memoryview, bool]:
     if end + TRAILER > len(body):
         raise Refused(f"truncated or damaged: a block of its index should end at byte {end + TRAILER}", AGAIN)
     kind, stored = struct.unpack("<BI", body[end : end + TRAILER])
-    if masked(crc32c(torch.frombuffer(body[offset : end + 1], dtype=torch.uint8))) != stored:
+    if masked(crc32c(body[offset : end + 1])) != stored:
         raise Refused(f"damaged: the block at byte {offset} of its index does not match its checksum", AGAIN)
     if kind > 1:
         raise Refused(f"the block at byte {offset} of its index is compressed in an unknown way ({kind})", AGAIN)
@@ -113,8 +111,7 @@ def table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
     def add(block: bytes) -> bytes:
         handle = write_varint(len(out)) + write_varint(len(block))
         block += b"\0"
-        checksum = masked(crc32c(torch.frombuffer(bytearray(block), dtype=torch.uint8)))
-        out.extend(block + struct.pack("<I", checksum))
+        out.extend(block + struct.pack("<I", masked(crc32c(bytearray(block)))))
         return handle
 
     writer = _Block()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -13,11 +14,23 @@ import torch
 from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place
-from .base import Refused, TensorInfo, listed, missing_tensor, open_file, problem, quoted, what_it_is_instead
+from .base import (
+    Refused,
+    Store,
+    TensorInfo,
+    bytes_of,
+    listed,
+    missing_tensor,
+    open_file,
+    problem,
+    quoted,
+    what_it_is_instead,
+)
 from .bundle import LIMIT, Entry, read_index
 from .crc32c import crc32c, masked
 from .mapped import MappedFile
 from .sstable import AGAIN
+from .tensorflow_v1 import TensorflowFile
 
 ENDING = ".index"
 LATEST = "checkpoint"  # the text file in which TensorFlow notes which bundle of a folder is the latest
@@ -32,9 +45,10 @@ class TensorflowStore:
     """
 
     name = "tensorflow"
+    metadata: Mapping[str, str] = {}
+    extras: Mapping[str, object] = {}
 
     def __init__(self, index: Path) -> None:
-        self.metadata: Mapping[str, str] = {}
         data = _read(index)
         try:
             count, self._variables, ignored = read_index(memoryview(data))
@@ -52,7 +66,7 @@ class TensorflowStore:
         with ExitStack() as opened:
             self._files: dict[int, MappedFile] = {}
             for shard, path in paths.items():
-                self._files[shard] = MappedFile(path)
+                self._files[shard] = MappedFile(open_file(path), path)
                 opened.callback(self._files[shard].close)
             self._compare()
             self._opened = opened.pop_all()
@@ -70,9 +84,10 @@ class TensorflowStore:
                     span = part.stored.offset, part.stored.offset + part.stored.size, name
                     spans[part.stored.shard].append(span)
         for shard, file in self._files.items():
+            size = os.fstat(file.file.fileno()).st_size
             ends = sorted(spans[shard])
-            if ends and (last := max(ends, key=lambda span: span[1]))[1] > file.size:
-                message = f"truncated: tensor {quoted(last[2])} should end at byte {last[1]}, the file has {file.size}"
+            if ends and (last := max(ends, key=lambda span: span[1]))[1] > size:
+                message = f"truncated: tensor {quoted(last[2])} should end at byte {last[1]}, the file has {size}"
                 raise problem(file.path, message, AGAIN)
             for one, other in pairwise(ends):
                 if other[0] < one[1]:
@@ -88,10 +103,7 @@ class TensorflowStore:
         return variable.read(self._part)
 
     def _part(self, entry: Entry) -> Tensor:
-        if not entry.size:
-            return torch.empty(entry.shape, dtype=entry.dtype)
-        storage = self._files[entry.shard].span(entry.offset, entry.size, entry.dtype.itemsize)
-        return torch.empty(0, dtype=entry.dtype).set_(storage, 0, entry.shape)
+        return self._files[entry.shard].tensor(entry.offset, entry.dtype, entry.shape)
 
     def check_sums(self) -> list[Diagnostic]:
         problems = []
@@ -103,10 +115,8 @@ class TensorflowStore:
         return problems
 
     def _sound(self, entry: Entry) -> bool:
-        data = torch.empty(0, dtype=torch.uint8)
-        if entry.size:
-            data = data.set_(self._files[entry.shard].span(entry.offset, entry.size), 0, (entry.size,))
-        return masked(crc32c(data)) == entry.checksum
+        data = self._files[entry.shard].tensor(entry.offset, torch.uint8, (entry.size,))
+        return masked(crc32c(bytes_of(data))) == entry.checksum
 
     def close(self) -> None:
         self._opened.close()
@@ -133,19 +143,27 @@ def bundle_index(path: Path) -> Path | None:
     return found if (prefix != path.name or not path.exists()) and found.is_file() else None
 
 
-def latest(folder: Path) -> Path | None:
-    """What the folder's own note calls the latest, if both are there: a bundle's index, or a file of the first format.
+def open_tensorflow(path: Path) -> Store:
+    """A bundle by its index, a file of the first format, or what a folder's note calls the latest of them."""
+    if path.name == LATEST:
+        path = _latest(path)
+    return TensorflowStore(path) if path.name.endswith(ENDING) else TensorflowFile(path)
 
-    The note may name a path on the machine that wrote it: only the last part counts, so it never leads elsewhere.
-    """
-    note = folder / LATEST
-    if not note.is_file():
-        return None
+
+def _latest(note: Path) -> Path:
+    """What the note names, beside it. It may be a path on the machine that wrote it: only the last part counts, so it
+    never leads elsewhere. If that is not there but one other bundle is, it was renamed."""
     with open_file(note) as file:
         text = file.read(LATEST_LIMIT).decode("utf-8", "replace")
     named = re.search(r'^\s*model_checkpoint_path\s*:\s*"([^"\n]*)"', text, re.MULTILINE)
     name = PureWindowsPath(named[1]).name if named else ""  # cuts at either kind of slash
-    plain = name.isprintable() and name not in ("", "..") and len(name.encode()) <= 200
-    if not plain:
-        return None
-    return bundle_index(folder / name) or (folder / name if (folder / name).is_file() else None)
+    path = note.with_name(name) if name.isprintable() and 0 < len(name.encode()) <= 200 and name != ".." else note
+    if path != note and (index := bundle_index(path)):
+        return index
+    if path != note and path.is_file():
+        return path
+    others = list(note.parent.glob("*" + ENDING))
+    if len(others) == 1:
+        return others[0]
+    what = f"names {quoted(name)}, which is not beside it" if named else "names no checkpoint"
+    raise problem(note, f"this note {what}", "name the index of the checkpoint you mean")

@@ -54,10 +54,11 @@ class TensorflowFile:
     """One file of the first format. All of it is checked against its checksums when it is opened."""
 
     name = "tensorflow"
+    metadata: Mapping[str, str] = {}
+    extras: Mapping[str, object] = {}
 
     def __init__(self, path: Path) -> None:
         self.paths = [path]
-        self.metadata: Mapping[str, str] = {}
         with open_file(path) as file:
             head = file.read(512)
             try:

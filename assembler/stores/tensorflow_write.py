@@ -9,12 +9,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...errors import Diagnostic, DownloadError, Place
 from ..replacing import replacing
-from .base import problem, quoted, valueless
+from .base import bytes_of, problem, quoted, unwritable, valueless
 from .bundle import CODES, ENTRIES, LIMIT, Entry, index
 from .crc32c import crc32c, masked
-from .mapped import raw_bytes, write_bytes
 from .slices import DIMS
 from .sstable import KEY
 from .tensorflow_store import ENDING, LATEST
@@ -44,10 +42,10 @@ def write_bundle(
                     raise problem(prefix, f"tensor {quoted(name)} cannot be stored: {reason}")
                 start = end + -end % tensor.element_size()
                 file.write(bytes(start - end))
-                data = raw_bytes(tensor)
-                write_bytes(file, data)
-                end = start + data.numel()
-                entries[name] = Entry(tensor.dtype, tuple(tensor.shape), 0, start, data.numel(), masked(crc32c(data)))
+                data = bytes_of(tensor)
+                file.write(data)
+                end = start + len(data)
+                entries[name] = Entry(tensor.dtype, tuple(tensor.shape), 0, start, len(data), masked(crc32c(data)))
             text = index(entries)
             if len(entries) >= ENTRIES or len(text) > LIMIT:
                 raise problem(prefix, f"{len(entries)} tensors are too many for one checkpoint")
@@ -56,8 +54,7 @@ def write_bundle(
                 named = json.dumps(prefix.name, ensure_ascii=False)
                 file.write(f"model_checkpoint_path: {named}\nall_model_checkpoint_paths: {named}\n".encode())
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DownloadError(Diagnostic(f"this checkpoint cannot be written: {reason}", Place(str(prefix)))) from None
+        raise unwritable(prefix, error) from None
     return paths
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +12,7 @@ from typing import Self
 import torch
 
 from ...errors import Diagnostic, Place
-from .base import Refused, TensorInfo, listed, missing_tensor, problem, quoted
-from .mapped import MappedFile
+from .base import Refused, TensorInfo, listed, missing_tensor, open_file, problem, quoted
 from .pickles import StoredTensor
 from .torch_layout import AGAIN, read_layout
 
@@ -28,9 +29,10 @@ class TorchStore:
     def __init__(self, path: Path) -> None:
         self.paths = [path]
         self.metadata: Mapping[str, str] = {}
-        self._file = MappedFile(path)
+        self._mapped: torch.UntypedStorage | None = None
+        self._file = open_file(path)
         try:
-            content, self._records = read_layout(self._file.file)
+            content, self._records = read_layout(self._file)
             self._views, self.ignored = _state_dict(content)
         except BaseException as error:
             self._file.close()
@@ -49,8 +51,23 @@ class TorchStore:
             return torch.empty(view.shape, dtype=view.dtype)
         length = 1 + sum((size - 1) * step for size, step in zip(view.shape, view.stride, strict=True))
         start = self._records[f"data/{view.storage.key}"].start + view.offset * view.dtype.itemsize
-        storage = self._file.span(start, length * view.dtype.itemsize, view.dtype.itemsize)
+        storage = self._span(start, length * view.dtype.itemsize, view.dtype.itemsize)
         return torch.empty(0, dtype=view.dtype).set_(storage, 0, view.shape, view.stride)
+
+    def _span(self, start: int, size: int, alignment: int) -> torch.UntypedStorage:
+        """Bytes of the file as a storage: mapped, or copied if they are not aligned (the old format aligns nothing)."""
+        if start % alignment == 0:
+            if self._mapped is None:
+                # Private pages: a tensor may be written to, the file stays as it is. The open file is mapped, not its
+                # path, which may have been replaced since.
+                pages = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+                self._mapped = torch.frombuffer(pages, dtype=torch.uint8).untyped_storage()
+            return self._mapped[start : start + size]
+        storage = torch.UntypedStorage(size)
+        self._file.seek(start)
+        if self._file.readinto((ctypes.c_char * size).from_address(storage.data_ptr())) != size:
+            raise problem(self.paths[0], "truncated: the file became shorter while it was read", AGAIN)
+        return storage
 
     def check_sums(self) -> list[Diagnostic]:
         owners: dict[str, list[str]] = {}
@@ -60,9 +77,9 @@ class TorchStore:
         for key, record in self._records.items():
             if record.checksum is None:
                 continue
-            self._file.file.seek(record.start)
+            self._file.seek(record.start)
             checksum, left = 0, record.size
-            while left and (chunk := self._file.file.read(min(CHUNK, left))):
+            while left and (chunk := self._file.read(min(CHUNK, left))):
                 checksum, left = zlib.crc32(chunk, checksum), left - len(chunk)
             if checksum != record.checksum:
                 what = f" ({listed(owners[key])})" if key in owners else ""
@@ -73,6 +90,7 @@ class TorchStore:
 
     def close(self) -> None:
         self._file.close()
+        self._mapped = None
 
     def __enter__(self) -> Self:
         return self
