@@ -27,6 +27,8 @@ class Stack(Part):
         norm: applied after the last layer.
         dropout: probability of dropping a value of the result in training.
         position_bias: added to the scores of self-attention in every layer.
+        zero_padding: whether states of padding are set to zero, at first and after every layer, where a part has found
+            out which are real.
     """
 
     reads: ClassVar = frozenset({"last_hidden_state"})
@@ -39,20 +41,23 @@ class Stack(Part):
         norm: Norm | None = None,
         dropout: Probability = 0.0,
         position_bias: Bias | None = None,
+        zero_padding: bool = False,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layer() for _ in range(repeat))
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
         self.position_bias = position_bias
+        self.zero_padding = zero_padding
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         context.position_bias = self.position_bias
+        hidden = self._clear(hidden, context)
         for index, layer in enumerate(self.layers):
             context.layer = index
             if context.output_hidden_states:
                 context.collect("hidden_states", hidden)
-            hidden = self.run(layer, hidden, context)
+            hidden = self._clear(self.run(layer, hidden, context), context)
         hidden = F.dropout(self.norm(hidden), self.dropout, self.training)
         if context.output_hidden_states:
             context.collect("hidden_states", hidden)
@@ -61,6 +66,11 @@ class Stack(Part):
     def run(self, layer: Layer, hidden: Tensor, context: Context) -> Tensor:
         """One layer; a place for what a kind of stack does around each."""
         return layer(hidden, context)
+
+    def _clear(self, hidden: Tensor, context: Context) -> Tensor:
+        if not self.zero_padding or context.real is None:
+            return hidden
+        return hidden.masked_fill(~context.real[..., None], 0)
 
 
 @register("memory_stack")

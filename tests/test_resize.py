@@ -15,6 +15,9 @@ SMALL = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_atten
 MODELS = {
     "bert": (transformers.BertForMaskedLM, SMALL | {"intermediate_size": 24}, "masked_lm"),
     "gpt2": (transformers.GPT2LMHeadModel, {"vocab_size": 50, "n_embd": 16, "n_layer": 2, "n_head": 2}, "causal_lm"),
+    "xlm": (
+        transformers.XLMWithLMHeadModel, {"vocab_size": 50, "emb_dim": 16, "n_layers": 2, "n_heads": 2}, "masked_lm",
+    ),
 }  # fmt: skip
 
 

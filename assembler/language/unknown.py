@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...errors import Diagnostic, did_you_mean
-from .compose import Composition, Origin
+from .compose import Composition, Origin, used_hparams
 from .documents import Path
 from .layers import SECTIONS
-from .resolve import references
 
 #: Formats of authors' releases. `pretrained:` may say where one is though no mapping reads it.
 RELEASES = ("google", "openai", "fairseq", "xlm", "kimiyoung", "trax", "meta", "keras")
@@ -45,9 +44,7 @@ def _unused_hparams(composition: Composition, sections: Mapping[str, Mapping[str
     added = [name for name in hparams if _is_added(composition.origins["hparams", name])]
     if not added:
         return
-    used = set(references(composition.tree))
-    for config in sections.get("configs", {}).values():
-        used |= set(config.get("read") or ()) if isinstance(config, dict) else set()
+    used = used_hparams(composition.tree)
     for name in added:
         if name not in used and name.isidentifier():
             label = did_you_mean(name, (other for other in hparams if other in used))
