@@ -17,7 +17,7 @@ from .tensorflow_write import write_bundle
 from .torch_store import TorchStore
 from .verify import verify
 
-__all__ = ["KINDS", "Store", "TensorInfo", "open_store", "verify", "write_bundle", "write_safetensors"]
+__all__ = ["KINDS", "bundle_index", "Store", "TensorInfo", "open_store", "verify", "write_bundle", "write_safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
