@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import modelwright as mw
+from modelwright.assembler.stores import open_store
 
 
 def case(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict]:
@@ -55,3 +56,21 @@ def test_heads_it_has_and_has_not(originals: Path) -> None:
     assert model.load_report.fresh == [f"heads.{head}.projection.{leaf}" for leaf in ("weight", "bias")]
     assert "cls/predictions/output_bias" in model.load_report.unused
     assert mw.build(weights=release, head="causal_lm", is_decoder=True).load_report.fresh == []
+
+
+def test_written_back(originals: Path, tmp_path: Path) -> None:
+    """Byte for byte what the release has, the optimizer's left out; and the same model again."""
+    release = originals / "bert" / "release"
+    model = mw.build(weights=release, head="pretraining")
+    names = [path.name for path in model.save(tmp_path, format="google")]
+    assert names == ["model.ckpt.data-00000-of-00001", "model.ckpt.index", "checkpoint", "bert_config.json"]
+    with open_store(release) as theirs, open_store(tmp_path) as ours:
+        optimizer = ("/adam_m", "/adam_v", "global_step")
+        assert set(ours.tensors) == {name for name in theirs.tensors if not name.endswith(optimizer)}
+        for name in ours.tensors:
+            assert ours.tensors[name].dtype == theirs.tensors[name].dtype
+            assert torch.equal(ours.read(name), theirs.read(name))
+    config = json.loads((release / "bert_config.json").read_text())
+    assert config.items() <= json.loads((tmp_path / "bert_config.json").read_text()).items()
+    again = mw.build(weights=tmp_path, head="pretraining").state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
