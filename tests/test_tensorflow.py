@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from modelwright.assembler.stores import crc32c as crc
 from modelwright.assembler.stores import open_store, verify, write_bundle
 from modelwright.assembler.stores.base import Refused
 from modelwright.assembler.stores.bundle import CODES
-from modelwright.assembler.stores.crc32c import ROWS, TABLE, WIDTH, crc32c, masked
+from modelwright.assembler.stores.crc32c import crc32c, masked
 from modelwright.assembler.stores.snappy import inflate
 from modelwright.errors import DownloadError, WeightsError
 
@@ -189,16 +190,18 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 # The parts
 
 
-def test_checksum() -> None:
+@pytest.mark.parametrize(("width", "piece"), [(crc.WIDTH, crc.PIECE), (16, 100), (32, 7)])
+def test_checksum(width: int, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the check value of CRC-32C, and the definition byte by byte at every kind of length."""
+    monkeypatch.setattr(crc, "WIDTH", width)
+    monkeypatch.setattr(crc, "PIECE", piece)
     assert crc32c(bytearray(b"123456789")) == 0xE3069283
     draw = random.Random(0)
-    piece = ROWS * 2 * WIDTH * 16
-    for size in [0, 1, 3, 599, 600, 601, 607, 608, 1200, 5001, 75 * 4096, 75 * 4096 + 1, piece + 5]:
+    for size in [0, 1, 3, 599, 600, 601, 607, 608, 1200, 5001, 16_000, 75 * 4096, 75 * 4096 + 1]:
         data = draw.randbytes(size)
         register = 0xFFFFFFFF
         for byte in data:
-            register = register >> 8 ^ TABLE[(register ^ byte) & 0xFF]
+            register = register >> 8 ^ crc.TABLE[(register ^ byte) & 0xFF]
         assert crc32c(bytearray(data)) == register ^ 0xFFFFFFFF, size
     assert masked(0) == 0xA282EAD8
 

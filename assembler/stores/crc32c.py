@@ -13,7 +13,8 @@ from torch import Tensor
 
 POLYNOMIAL = 0x82F63B78  # bit-reversed, as all of the arithmetic here: the first bit of a byte is its lowest
 ROWS = 75  # R has the fewest terms there: eleven
-WIDTH = 2**12  # bytes of the widest row; a fold's rows stay in the processor's cache
+WIDTH = 2**12  # bytes of the widest row: what is XORed at once stays in the cache, and with one thread
+PIECE = 32 * ROWS  # rows folded together
 NARROW = 8  # bytes of the narrowest
 
 
@@ -38,28 +39,24 @@ STEP = ROWS - max(TERMS)  # rows that can be moved at once: none of them onto an
 
 
 def crc32c(data: memoryview | bytearray) -> int:
-    """The CRC-32C of some bytes, which must be writable (torch complains otherwise) but are not written to."""
+    """The CRC-32C of some bytes."""
     size = len(data)
     if size <= ROWS * NARROW:
-        return _bytewise(bytes(data), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    message = torch.frombuffer(data, dtype=torch.uint8)
+        return _bytewise(data, 0xFFFFFFFF) ^ 0xFFFFFFFF
     width = NARROW
     while width < WIDTH and 2 * width * ROWS < size:
         width *= 2
-    remainder = torch.zeros(ROWS, width, dtype=torch.uint8)
-    piece = ROWS * 2 * width * 16
-    start = 0
-    while start < size:  # zeros in front do not change a remainder, so the first piece is the odd one
-        some = (size - start - 1) % piece + 1
-        rows = -(-some // width)
-        buffer = torch.zeros(ROWS + rows, width, dtype=torch.uint8)
-        buffer[:ROWS] = remainder
-        flat = buffer.view(-1)[-some:]
-        flat.copy_(message[start : start + some])
+    kept, piece = ROWS * width, min(-(-size // width), PIECE) * width
+    buffer = bytearray(kept + piece)  # what is left of the pieces before, and a piece
+    rows = torch.frombuffer(buffer, dtype=torch.uint8)
+    start, some = 0, (size - 1) % piece + 1  # zeros in front do not change a remainder: the first piece is the odd one
+    while start < size:
+        buffer[:kept] = buffer[-kept:]
+        buffer[-some:] = data[start : start + some]
         if start == 0:
-            flat[:4].bitwise_not_()  # what beginning with a register of ones amounts to
-        remainder = _fold(buffer)
-        start += some
+            rows[-some:][:4].bitwise_not_()  # what beginning with a register of ones amounts to
+        remainder = _fold(rows.view(-1, width))
+        start, some = start + some, piece
     while width > NARROW:
         width //= 2
         remainder = _fold(remainder.view(-1, width))
@@ -85,7 +82,7 @@ def _fold(rows: Tensor) -> Tensor:
     return rows[extra:].view(torch.uint8)
 
 
-def _bytewise(data: bytes, register: int) -> int:
+def _bytewise(data: bytes | bytearray | memoryview, register: int) -> int:
     for byte in data:
         register = register >> 8 ^ TABLE[(register ^ byte) & 0xFF]
     return register

@@ -26,7 +26,7 @@ AGAIN = "fetch or save the files again"
 
 def read_table(data: memoryview, *, limit: int, entries: int) -> Iterator[tuple[bytes, memoryview]]:
     """The keys and values in order. Every block's checksum is verified, no key comes twice. Values are slices of
-    `data` (which must be writable, or torch complains), unless they were compressed.
+    `data`, unless they were compressed.
 
     At most `limit` bytes of keys and inflated blocks are made, and `entries` entries. Raises `Refused`.
     """
