@@ -15,6 +15,7 @@ POLYNOMIAL = 0x82F63B78  # bit-reversed, as all of the arithmetic here: the firs
 ROWS = 75  # R has the fewest terms there: eleven
 WIDTH = 2**12  # bytes of the widest row: what is XORed at once stays in the cache, and with one thread
 PIECE = 32 * ROWS  # rows folded together
+ONES = bytes.fromhex("54641f64")  # after which a register of zeros is one of ones, with which a checksum begins
 NARROW = 8  # bytes of the narrowest
 
 
@@ -54,7 +55,7 @@ def crc32c(data: memoryview | bytearray) -> int:
         buffer[:kept] = buffer[-kept:]
         buffer[-some:] = data[start : start + some]
         if start == 0:
-            rows[-some:][:4].bitwise_not_()  # what beginning with a register of ones amounts to
+            buffer[-some - 4 : -some] = ONES
         remainder = _fold(rows.view(-1, width))
         start, some = start + some, piece
     while width > NARROW:
