@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 import torch
@@ -13,6 +14,20 @@ from .layer import Layer
 from .registry import BlockError, Count, Factory, Probability, Range, register
 
 Repeats = Annotated[int, Range(1, 10_000)]
+Kinds = list[str]
+
+
+def layers(layer: Factory[Layer], repeat: int, kinds: Kinds | None = None) -> Iterator[Layer]:
+    """`repeat` layers of the kinds in turn."""
+    if kinds is not None and not kinds:
+        raise BlockError("no kinds of layers", "kinds")
+    for index in range(repeat):
+        if kinds is None:
+            yield layer()
+        else:
+            made = layer(kinds[index % len(kinds)])
+            made.kind = kinds[index % len(kinds)]
+            yield made
 
 
 @register("stack")
@@ -24,6 +39,7 @@ class Stack(Part):
     Args:
         layer: made `repeat` times.
         repeat: number of layers.
+        kinds: kind of each layer, from the beginning again if there are fewer; for `by_kind` in the layer.
         norm: applied after the last layer.
         dropout: probability of dropping a value of the result in training.
         position_bias: added to the scores of self-attention in every layer.
@@ -38,13 +54,14 @@ class Stack(Part):
         *,
         layer: Factory[Layer],
         repeat: Repeats,
+        kinds: Kinds | None = None,
         norm: Norm | None = None,
         dropout: Probability = 0.0,
         position_bias: Bias | None = None,
         zero_padding: bool = False,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layer() for _ in range(repeat))
+        self.layers = nn.ModuleList(layers(layer, repeat, kinds))
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
         self.position_bias = position_bias
@@ -55,13 +72,16 @@ class Stack(Part):
         hidden = self._clear(hidden, context)
         for index, layer in enumerate(self.layers):
             context.layer = index
-            if context.output_hidden_states:
-                context.collect("hidden_states", hidden)
+            self.collect_states(hidden, context)
             hidden = self._clear(self.run(layer, hidden, context), context)
         hidden = F.dropout(self.norm(hidden), self.dropout, self.training)
+        self.collect_states(hidden, context)
+        return hidden
+
+    def collect_states(self, hidden: Tensor, context: Context) -> None:
+        """What `hidden_states` gets, if asked for."""
         if context.output_hidden_states:
             context.collect("hidden_states", hidden)
-        return hidden
 
     def run(self, layer: Layer, hidden: Tensor, context: Context) -> Tensor:
         """One layer; a place for what a kind of stack does around each."""
@@ -107,17 +127,27 @@ class MemoryStack(Stack):
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         if context.mems is not None and len(context.mems) != len(self.layers):
             raise BlockError(f"mems hold {len(context.mems)} layers, the model has {len(self.layers)}", "mems")
+        if context.mems is not None and any(m.shape[1:] != (hidden.shape[0], hidden.shape[2]) for m in context.mems):
+            shape = f"[positions, {hidden.shape[0]}, {hidden.shape[2]}]"
+            raise BlockError(f"mems of shape {list(context.mems[0].shape)} do not fit: each must be {shape}", "mems")
         return super().forward(hidden, context)
 
     def run(self, layer: Layer, hidden: Tensor, context: Context) -> Tensor:
-        if context.mems is not None:
-            memory = context.mems[context.layer].transpose(0, 1)
-        else:
-            memory = hidden.new_zeros(hidden.shape[0], self.memory_length, hidden.shape[-1])
-        if self.memory_length:
-            kept = torch.cat([memory, hidden], dim=1)[:, -self.memory_length :]
+        memory = self.recall(hidden, context)
+        kept = self.remember(memory, hidden, context)
+        if kept is not None:
             context.collect("mems", kept.detach().transpose(0, 1))
         context.memory = memory
         hidden = layer(hidden, context)
         context.memory = None
         return hidden
+
+    def recall(self, hidden: Tensor, context: Context) -> Tensor | None:
+        """The memory [B, memory, D] of the layer that runs now."""
+        if context.mems is not None:
+            return context.mems[context.layer].transpose(0, 1)
+        return hidden.new_zeros(hidden.shape[0], self.memory_length, hidden.shape[-1])
+
+    def remember(self, memory: Tensor | None, hidden: Tensor, context: Context) -> Tensor | None:
+        """The next memory of that layer, which is given `hidden`."""
+        return torch.cat([memory, hidden], dim=1)[:, -self.memory_length :] if self.memory_length else None

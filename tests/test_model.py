@@ -30,6 +30,12 @@ TINY = {
                    "intermediate_size": 24, "memory_length": 5, "clamp_length": 6},
     "xlm": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_languages": 3,
             "max_position_embeddings": 32},
+    "xlnet": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+              "intermediate_size": 24},
+    "reformer": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+                 "attention_head_size": 8, "intermediate_size": 24, "axial_pos_shape": [4, 8],
+                 "axial_pos_embds_dim": [4, 12], "local_chunk_length": 2, "lsh_chunk_length": 4, "num_buckets": [2, 4],
+                 "hash_seed": 3},
 }  # fmt: skip
 IDS = torch.randint(0, 60, (2, 7), generator=torch.Generator().manual_seed(0))
 DECODERS = [("gpt2", {}), ("gpt", {}), ("ctrl", {}), ("bert", {"is_decoder": True}), ("roberta", {"is_decoder": True})]
@@ -40,9 +46,14 @@ def tiny(spec: str, head: str | list[str] | None = None, **more: object) -> mw.M
     return mw.build(spec, head=head, initializer_range=0.3, **(TINY[spec] | more))
 
 
+@pytest.fixture(autouse=True)
+def compiler_forgets() -> None:
+    """It compiles one function only so many times, and every model's `forward` is the same one."""
+    torch._dynamo.reset()
+
+
 @pytest.mark.parametrize("spec", TINY)
 def test_compiles_whole_and_exports(spec: str) -> None:
-    torch._dynamo.reset()  # its limit of graphs is for the recompilations of one model
     model = tiny(spec)
     with torch.no_grad():
         expected = model(IDS).last_hidden_state

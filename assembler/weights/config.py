@@ -41,7 +41,8 @@ def read_config(
             known.add(key)
             value = config.get(key)
             nullable = not isinstance(way, str) and way.get("nullable") and key in config
-            if hparam in hparams or (value is None and not nullable):
+            passed_over = not isinstance(way, str) and way.get("without") in config
+            if hparam in hparams or passed_over or (value is None and not nullable):
                 continue
             if not isinstance(way, str) and "length_of" in way:
                 if not isinstance(value, dict | list):
@@ -97,15 +98,18 @@ def write_config(
         config["architectures"] = [architectures[head]]
     for hparam, alternatives in (rules.get("read") or {}).items():
         ways = alternatives if isinstance(alternatives, list) else [alternatives]
-        way = next((way for way in ways if isinstance(way, str) or "key" in way), None)
+        way = next((way for way in ways if isinstance(way, str) or ("key" in way and "without" not in way)), None)
         if way is None:
             continue
         value = hparams[hparam]
+        if isinstance(way, Mapping) and way.get("repeat_to"):
+            value = [value[index % len(value)] for index in range(hparams[way["repeat_to"]])]
         if isinstance(way, str):
             config[way] = value
         else:
-            table = _table(way["values"]) if "values" in way else {value: value}
-            theirs = [key for key, ours in table.items() if ours == value]
+            theirs = [value]
+            if "values" in way:
+                theirs = [key for key, ours in _table(way["values"]).items() if ours == value]
             if not theirs:
                 raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
             config[way["key"]] = theirs[0]

@@ -47,6 +47,9 @@ TRANSFO_XL = {
     "vocab_size_or_config_json_file": VOCABULARY, "cutoffs": [10, 20], "d_model": 16, "d_embed": 16, "n_head": 3,
     "d_head": 6, "d_inner": 20, "n_layer": 2, "div_val": 2, "mem_len": 5, "clamp_len": 6,
 }  # fmt: skip
+XLNET = {
+    "vocab_size_or_config_json_file": VOCABULARY, "d_model": 24, "n_layer": 2, "n_head": 3, "d_inner": 40, "mem_len": 6,
+}  # fmt: skip
 
 
 def old_bert_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -83,7 +86,7 @@ def run_xlm(model: nn.Module, call: Call, inputs: dict[str, Any]) -> Outputs:
 
 run_bert = functools.partial(run, body=("last_hidden_state", "pooler_output"))
 run_gpt2 = functools.partial(run, body=("last_hidden_state",))
-run_transfo_xl = functools.partial(run, body=("last_hidden_state", "mems"))
+run_xlnet = run_transfo_xl = functools.partial(run, body=("last_hidden_state", "mems"))
 
 
 def bert_calls() -> list[Call]:
@@ -145,6 +148,27 @@ def distilbert(cls: type[nn.Module], **hparams: Any) -> nn.Module:
         return cls(reference.DistilBertConfig(**DISTILBERT, **hparams))
 
 
+def xlnet_calls(mask: Tensor | None) -> list[Call]:
+    """Two segments; then the second again, as the queries of three positions see it that come in a random order."""
+    one = {"input_ids": tokens(6, 0, VOCABULARY, 2, 7), "token_type_ids": tokens(7, 0, 2, 2, 7)}
+    two = {"input_ids": tokens(8, 0, VOCABULARY, 2, 5), "token_type_ids": tokens(9, 0, 3, 2, 5)}
+    if mask is not None:
+        one["attention_mask"] = mask
+        rank = torch.tensor([[3, 0, 2, 4, 1], [1, 4, 0, 2, 3]])
+        two["perm_mask"] = (rank[:, :, None] <= rank[:, None, :]).float()
+    mapping = torch.nn.functional.one_hot(torch.tensor([[2, 4, 1], [0, 3, 4]]), 5).float()
+    return [
+        Call("segment_1", one),
+        Call("segment_2", two, carry={"mems": "segment_1"}),
+        Call("queries", two | {"target_mapping": mapping}, carry={"mems": "segment_1"}),
+        Call("logits", two | {"target_mapping": mapping}, head="causal_lm"),
+    ]
+
+
+def xlnet(**hparams: Any) -> nn.Module:
+    return reference.XLNetLMHeadModel(reference.XLNetConfig(**XLNET, **hparams))
+
+
 def transfo_xl(**hparams: bool) -> nn.Module:
     return reference.TransfoXLLMHeadModel(reference.TransfoXLConfig(**TRANSFO_XL, **hparams))
 
@@ -202,6 +226,11 @@ def main() -> None:
         "distilbert_answers": (
             distilbert(reference.DistilBertForQuestionAnswering, activation="relu"), None,
             masked_calls("question_answering"), run_gpt2,
+        ),
+        "xlnet": (xlnet(), None, xlnet_calls((torch.arange(7) >= torch.tensor([[0], [2]])).long()), run_xlnet),
+        "xlnet_uni": (  # which cannot mask more than one row
+            xlnet(attn_type="uni", same_length=True, bi_data=True, clamp_len=4, reuse_len=4), None, xlnet_calls(None),
+            run_xlnet,
         ),
     }  # fmt: skip
     for seed, (name, (model, rename, calls, runner)) in enumerate(cases.items()):

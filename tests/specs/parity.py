@@ -6,7 +6,7 @@ larger values, and for gradients (sums over all positions), it grows with their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,11 +60,17 @@ def assert_close(ours: Tensor, theirs: Tensor, what: str, tolerance: float = TOL
     assert gap <= limit, f"{what}: differs by {gap:.2e}, allowed {limit:.1e}"
 
 
+def flat(values: Sequence[Tensor | Sequence[Tensor]]) -> list[Tensor]:
+    """The tensors of a tuple which may hold pairs (of two streams)."""
+    return [tensor for value in values for tensor in ([value] if isinstance(value, Tensor) else value)]
+
+
 def assert_outputs(ours: Any, theirs: Any, names: tuple[str, ...], rows: Tensor | None = None) -> None:
     """`rows` [B, L] selects the positions to compare in tensors that begin with [B, L]."""
     for name in names:
         expected, found = theirs[name], getattr(ours, name)
         if not isinstance(expected, Tensor):
+            expected, found = flat(expected), flat(found)
             assert len(expected) == len(found), f"{name}: {len(found)} and {len(expected)} layers"
             pairs = [(f"{name}[{i}]", a, b) for i, (a, b) in enumerate(zip(found, expected, strict=True))]
         else:
