@@ -141,7 +141,8 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
         for name, targets in (tree.get("pretrained") or {}).items():
             found = [Pretrained(spec, format, target) for format, target in targets.items() if format != "about"]
             names.setdefault(name, []).extend(found)
-        for format, config in (tree.get("configs") or {}).items():
+        own = {format: config for format, config in (tree.get("configs") or {}).items() if config is not None}
+        for format, config in own.items():
             if file := config.get("file"):
                 files.setdefault(file, []).append(spec)
             if match := config.get("match"):
