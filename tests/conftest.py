@@ -23,6 +23,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches for the network
 
 
 @pytest.fixture(scope="session")
+def originals() -> Path:
+    """Tiny releases in the authors' own formats, with expected outputs; they do not travel with the package."""
+    folder = Path(os.environ.get("MODELWRIGHT_TEST_ORIGINALS", ROOT.parent / "shared" / "fixtures" / "original"))
+    if not folder.is_dir():
+        pytest.skip("the releases are not here (set MODELWRIGHT_TEST_ORIGINALS to their folder)")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real vocabularies and texts; they do not travel with the package."""
     folder = Path(os.environ.get("MODELWRIGHT_TEST_DATA", ROOT.parent / "shared" / "data"))

@@ -71,3 +71,12 @@ def test_runs() -> None:
     assert any(entry["figure"].startswith("decode") for entry in cases["gpt2"])
     assert all(list(entry["median"]) == PAIR[:1] and "ratio" not in entry for entry in cases["transfo_xl"])
     assert len(cases["chunking"]) == 2
+
+
+def test_tensorflow_bundle_runs() -> None:
+    script = SCRIPT.with_name("tensorflow_bundle.py")
+    command = [sys.executable, "-P", str(script), "--size", "tiny", "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    head, *lines = done.stdout.splitlines()
+    assert "memory grown" in head and len(lines) == 5 and all(" s " in line for line in lines)

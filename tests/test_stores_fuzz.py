@@ -96,6 +96,56 @@ def target_program() -> Target:
     return "m.bin", valid, lambda program: head + b"\x80\2" + program + b"." + tail
 
 
+def target_bundle() -> Target:
+    return "m.index", golden("partitioned/model.ckpt.index"), bytes
+
+
+def target_bundle_block() -> Target:
+    return "m.index", first_block(golden("partitioned/model.ckpt.index")), lambda block: table(block, 0)
+
+
+def target_bundle_snappy() -> Target:
+    return "m.index", first_block(golden("snappy/model.ckpt.index")), lambda block: table(block, 1)
+
+
+def target_first_format() -> Target:
+    return "m.ckpt", golden("first_format/model.ckpt"), bytes
+
+
+def target_first_format_block() -> Target:
+    return "m.ckpt", first_block(golden("first_format/model.ckpt")), lambda block: table(block, 0)
+
+
+def golden(path: str) -> bytes:
+    return (Path(__file__).parent / "golden" / "tensorflow_bundles" / path).read_bytes()
+
+
+def first_block(whole: bytes) -> bytes:
+    """Of a table with one block of entries: it ends, with its trailer, where the extra block begins."""
+    from modelwright.assembler.stores.protobuf import read_varint
+
+    return whole[: read_varint(whole, len(whole) - 48)[0] - 5]
+
+
+def table(block: bytes, kind: int) -> bytes:
+    """A table with this block of entries, whatever is in it; all checksums are right."""
+    from modelwright.assembler.stores.crc32c import crc32c, masked
+    from modelwright.assembler.stores.protobuf import write_varint
+
+    out = bytearray()
+
+    def add(content: bytes, how: int) -> bytes:
+        handle = write_varint(len(out)) + write_varint(len(content))
+        data = content + bytes([how])
+        out.extend(data + struct.pack("<I", masked(crc32c(bytearray(data)))))
+        return handle
+
+    end = struct.pack("<II", 0, 1)
+    handle = add(block, kind)
+    footer = add(end, 0) + add(b"\0\1" + bytes([len(handle)]) + b"z" + handle + end, 0)
+    return bytes(out) + footer.ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
+
+
 TARGETS = {name.removeprefix("target_"): value for name, value in dict(globals()).items() if name.startswith("target_")}
 STORAGE = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0kX\3\0\0\0cpuK\4NtQ"  # four floats
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
@@ -150,6 +200,8 @@ def fuzz(target: str, folder: Path) -> None:
     path = folder / name
     (folder / "1.safetensors").write_bytes(safetensors_file("n", "h", "e", "u"))
     (folder / "2.safetensors").write_bytes(safetensors_file("a"))
+    (folder / "m.data-00000-of-00001").write_bytes(bytes(1000))
+    widest = 8 if name == "m.ckpt" else 1  # bytes of memory that one of the file can make: it has numbers as varints
 
     def check(data: bytes) -> None:
         path.write_bytes(build(data))
@@ -160,7 +212,7 @@ def fuzz(target: str, folder: Path) -> None:
                     tensor = store.read(key)
                     assert type(tensor) is torch.Tensor and tensor.layout is torch.strided
                     assert tuple(tensor.shape) == info.shape and tensor.dtype == info.dtype
-                    assert tensor.numel() * tensor.element_size() <= size
+                    assert tensor.numel() * tensor.element_size() <= size * widest
                     tensor.clone()  # touches every byte
                 verify(store)
         except (WeightsError, DownloadError) as error:

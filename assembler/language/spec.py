@@ -18,8 +18,8 @@ from .resolve import Hparams, chain, resolve, resolve_hparams
 from .sections import SpecModel, check_sections
 
 __all__ = [
-    "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "find_config_matches", "find_pretrained",
-    "list_specs", "load_spec", "pretrained_names",
+    "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "config_files", "find_config_matches",
+    "find_pretrained", "list_specs", "load_spec", "pretrained_names",
 ]  # fmt: skip
 
 
@@ -125,23 +125,32 @@ def find_config_matches(config: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(entry.spec for entry in special or found if special or not entry.classes))
 
 
+def config_files() -> dict[str, list[str]]:
+    """Names of config files that specs call their own -> those specs. The one that all share is not among them."""
+    return dict(_index(layers.SPECS)[2])
+
+
 @lru_cache(maxsize=4)
-def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]]:
+def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch], dict[str, list[str]]]:
     """What the specs in `folder` themselves say is theirs, without what they inherit."""
     names: dict[str, list[Pretrained]] = {}
     matches: list[ConfigMatch] = []
+    files: dict[str, list[str]] = {}
     for spec in list_specs():
         tree = load_document(folder / f"{spec}.yaml").tree
         for name, targets in (tree.get("pretrained") or {}).items():
             found = [Pretrained(spec, format, target) for format, target in targets.items() if format != "about"]
             names.setdefault(name, []).extend(found)
-        for format, config in (tree.get("configs") or {}).items():
+        own = {format: config for format, config in (tree.get("configs") or {}).items() if config is not None}
+        for format, config in own.items():
+            if file := config.get("file"):
+                files.setdefault(file, []).append(spec)
             if match := config.get("match"):
                 matches.append(ConfigMatch(spec, format, match))
             elif named := config.get("architectures"):
                 inherited = compose(spec).tree["configs"][format].get("match") or {}
                 matches.append(ConfigMatch(spec, format, inherited, frozenset(filter(None, named.values()))))
-    return names, matches
+    return names, matches, files
 
 
 def _fits(match: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from ...errors import Diagnostic, DownloadError, Place, UsageError, did_you_mean
 from .base import Store, TensorInfo, listed, open_file, problem
 from .safetensors_store import SafetensorsStore, write_safetensors
 from .sharded import ShardedStore
+from .sstable import MAGIC
+from .tensorflow_store import bundle_index, open_tensorflow
+from .tensorflow_write import write_bundle
 from .torch_store import TorchStore
 from .verify import verify
 
-__all__ = ["KINDS", "Store", "TensorInfo", "open_store", "verify", "write_safetensors"]
+__all__ = ["KINDS", "bundle_index", "Store", "TensorInfo", "open_store", "verify", "write_bundle", "write_safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "safetensors": Kind(SafetensorsStore, "model.safetensors", (".safetensors",)),
     "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth")),
+    "tensorflow": Kind(open_tensorflow, "checkpoint", (".index", ".ckpt", "checkpoint")),
 }
 INDEX = ".index.json"
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
@@ -34,8 +39,9 @@ ELSEWHERE = {  # endings of weights for other frameworks, so that we can say wha
 }
 
 
-def open_store(path: Path, kinds: Sequence[str] = ("safetensors", "torch")) -> Store:
-    """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), or a folder that holds one of them.
+def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
+    """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), the prefix of a TensorFlow checkpoint, or
+    a folder that holds one of them.
 
     Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, and
     last the only file with a fitting ending. What a file is, is decided by its content, then by its ending.
@@ -49,6 +55,8 @@ def open_store(path: Path, kinds: Sequence[str] = ("safetensors", "torch")) -> S
             raise UsageError(f"there is no kind of checkpoint named `{kind}`", help=did_you_mean(kind, KINDS) or None)
     if path.is_dir():
         path = _find(path, kinds)
+    elif "tensorflow" in kinds and (index := bundle_index(path)):
+        path = index
     elif not path.exists():
         raise DownloadError(Diagnostic("there is no such file or folder", Place(str(path))))
     if not path.is_file():
@@ -92,9 +100,13 @@ def _open_file(path: Path, kinds: Sequence[str]) -> Store:
 
 
 def _kind(path: Path, kinds: Sequence[str]) -> str:
-    """What a file is by its first bytes; by its ending if they are no help; the first of `kinds` if nothing is."""
+    """What a file is by its first and last bytes; by its ending if they are no help; else the first of `kinds`."""
     with open_file(path) as file:
         head = file.read(9)
+        file.seek(max(file.seek(0, os.SEEK_END) - len(MAGIC), 0))
+        tail = file.read()
+    if tail == MAGIC:
+        return "tensorflow"
     if head[8:9] == b"{" and head[5:8] == bytes(3):  # eight bytes of length, below the format's limit, then JSON
         return "safetensors"
     if head.startswith((b"PK\x03\x04", b"\x80")):

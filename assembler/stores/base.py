@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,11 @@ def open_file(path: Path) -> BinaryIO:
         raise unreadable(path, error) from None
 
 
+def unwritable(path: Path, error: OSError) -> DownloadError:
+    reason = (error.strerror or str(error)).lower()
+    return DownloadError(Diagnostic(f"this file cannot be written: {reason}", Place(str(path))))
+
+
 def unreadable(path: Path, error: OSError) -> DownloadError:
     reason = (error.strerror or str(error)).lower()
     return DownloadError(Diagnostic(f"this file cannot be read: {reason}", Place(str(path))))
@@ -94,8 +100,30 @@ def representable(shape: Sequence[int]) -> bool:
     return math.prod(max(size, 1) for size in shape) < 2**63
 
 
+def bytes_of(tensor: torch.Tensor) -> memoryview:
+    """The elements row by row, as they lie in memory; copied only if they lie otherwise."""
+    flat = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+    size = flat.numel() * flat.element_size()
+    if not size:
+        return memoryview(b"")
+    content = (ctypes.c_char * size).from_address(flat.data_ptr())
+    content._tensor = flat  # kept as long as its bytes
+    return memoryview(content).cast("B")
+
+
 def missing_tensor(path: Path, name: str, known: Iterable[str]) -> WeightsError:
     return problem(path, f"there is no tensor {quoted(name)} in this file", did_you_mean(name, known) or None)
+
+
+def valueless(name: str, tensor: torch.Tensor) -> str | None:
+    """Why no format can store a tensor under this name; None if some can."""
+    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+        return "its name is not text"
+    if tensor.device.type == "meta":
+        return "it has no values yet (meta device)"
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        return "it is sparse or quantized, which the format does not know"
+    return None
 
 
 def what_it_is_instead(head: bytes) -> tuple[str, str] | None:

@@ -23,6 +23,7 @@ from .base import (
     quoted,
     representable,
     unreadable,
+    valueless,
     what_it_is_instead,
 )
 
@@ -174,10 +175,6 @@ def _write_bytes(file: BinaryIO, tensor: torch.Tensor) -> None:
 def _unwritable(name: str, tensor: torch.Tensor) -> str | None:
     if name == "__metadata__":
         return "the format keeps this name for itself"
-    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
-        return "its name is not text"
-    if tensor.device.type == "meta":
-        return "it has no values yet (meta device)"
-    if tensor.layout is not torch.strided or tensor.is_quantized:
-        return "it is sparse or quantized, which the format does not know"
+    if reason := valueless(name, tensor):
+        return reason
     return None if tensor.dtype in NAMES else f"safetensors has no type for {tensor.dtype}"

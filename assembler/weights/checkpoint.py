@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
-from ..language.spec import find_config_matches
-from ..stores import Store, TensorInfo, open_store
+from ..language.spec import config_files, find_config_matches
+from ..stores import Store, TensorInfo, bundle_index, open_store
 from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
@@ -67,7 +67,7 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
         raise UsageError(f"weights are a name, a path, a URL or a state dict, not `{weights!r}`")
     text = os.fspath(weights)
     path = Path(text).expanduser()
-    if path.exists():
+    if path.exists() or bundle_index(path):
         return _local(text, path)
     if text.startswith(("http://", "https://")):
         from ..hub import fetch_url
@@ -80,10 +80,16 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
 def _local(name: str, path: Path) -> Checkpoint:
     folder = path if path.is_dir() else path.parent
     store = open_store(path)
-    config, spec = folder / CONFIG, folder / SPEC
+    config, spec = _config(folder), folder / SPEC
     if config.is_file() or not spec.is_file():
         return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config))
     return Checkpoint(name, store, spec=str(spec))
+
+
+def _config(folder: Path) -> Path:
+    """The config in a folder: the usual one, or one that some spec calls its own."""
+    names = (CONFIG, *config_files())
+    return next((folder / name for name in names if (folder / name).is_file()), folder / CONFIG)
 
 
 def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:
@@ -109,7 +115,10 @@ def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | No
 
 def spec_of(checkpoint: Checkpoint) -> str:
     """The name of the spec the checkpoint is for, by its config. WeightsError if it does not tell."""
-    matches = find_config_matches(checkpoint.config) if checkpoint.config is not None else []
+    matches = []
+    if checkpoint.config is not None:
+        matches = find_config_matches(checkpoint.config)
+        matches = matches or config_files().get(Path(checkpoint.config_name).name, [])
     if checkpoint.spec is not None and (not matches or checkpoint.spec in matches):
         return checkpoint.spec
     if len(matches) == 1:

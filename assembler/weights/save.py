@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ from ...errors import DownloadError, SpecError, UsageError, did_you_mean
 from ..language.compose import override
 from ..language.render import render
 from ..replacing import replacing
-from ..stores import write_safetensors
+from ..stores import write_bundle, write_safetensors
 from .config import write_config
 from .mapping import find_sources
-from .names import OWN_FORMAT, SPEC, WEIGHTS
+from .names import BUNDLE, OWN_FORMAT, SPEC, WEIGHTS
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -30,22 +30,29 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
     formats = (*model.spec.weights_formats, OWN_FORMAT)
     if format not in formats:
         raise UsageError(f"{model.spec.name} cannot be written as `{format}`", help=did_you_mean(format, formats))
+    kinds: list[str] = []
+    tensors: Iterable[tuple[str, Tensor]]
     if format == OWN_FORMAT:
-        tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        tensors = [(name, parameter.detach()) for name, parameter in model.named_parameters()]
         name, text = SPEC, _own_spec(model)
     else:
         sections = model.spec.interpolated(model.config.to_dict())
         rules = sections["configs"][format]
         name, text = rules["file"], _config(model, rules, format)
-        tensors = dict(_stored(model, sections["weights"][format], format))
+        tensors = _stored(model, sections["weights"][format], format)
+        kinds = sections["weights"][format].get("store") or []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_safetensors(folder / WEIGHTS, tensors, metadata={"format": "pt"})
+        if kinds[:1] == ["tensorflow"]:
+            paths = write_bundle(folder / BUNDLE, tensors, note=True)
+        else:
+            write_safetensors(folder / WEIGHTS, tensors, metadata={"format": "pt"})
+            paths = [folder / WEIGHTS]
         with replacing(folder / name) as file:
             file.write(text.encode())
     except OSError as error:
         raise DownloadError(f"cannot write to {folder}: {error.strerror}") from None
-    return [folder / WEIGHTS, folder / name]
+    return [*paths, folder / name]
 
 
 def _own_spec(model: Model) -> str:
