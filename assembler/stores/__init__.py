@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, did_you_mean
+from .archives import is_archive, unpack
 from .base import Store, TensorInfo, listed, open_file, problem
+from .keras_store import KerasStore
+from .numpy_store import NumpyStore, write_numpy
+from .pickle_store import PickleStore, read_pickled, write_pickle
 from .safetensors_store import SafetensorsStore, write_safetensors
 from .sharded import ShardedStore
-from .torch_store import TorchStore
+from .torch_layout import is_plain_pickle
+from .torch_store import TorchStore, write_torch
 from .verify import verify
 
-__all__ = ["KINDS", "Store", "TensorInfo", "open_store", "verify", "write_safetensors"]
+__all__ = [
+    "KINDS", "Store", "TensorInfo", "is_archive", "open_store", "read_pickled", "unpack", "verify", "write_numpy",
+    "write_pickle", "write_safetensors", "write_torch",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +29,24 @@ class Kind:
     open: Callable[[Path], Store]
     file: str  # its usual name in a folder; a sharded one has `.index.json` behind it
     endings: tuple[str, ...]
+    others: tuple[str, ...] = ()  # names it has elsewhere
 
 
 KINDS: dict[str, Kind] = {
     "safetensors": Kind(SafetensorsStore, "model.safetensors", (".safetensors",)),
-    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth")),
+    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth"), ("model.pt",)),
+    "numpy": Kind(NumpyStore, "params_shapes.json", ("params_shapes.json",)),
+    "pickle": Kind(PickleStore, "model.pkl", (".pkl", ".pkl.gz"), ("model.pkl.gz",)),
+    "keras": Kind(KerasStore, "tf_model.h5", (".h5", ".hdf5")),
 }
 INDEX = ".index.json"
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
-    ".h5": "TensorFlow or Keras", ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX",
-    ".gguf": "GGUF", ".npy": "NumPy", ".npz": "NumPy",
+    ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX", ".gguf": "GGUF", ".npy": "NumPy",
+    ".npz": "NumPy",
 }
 
 
-def open_store(path: Path, kinds: Sequence[str] = ("safetensors", "torch")) -> Store:
+def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
     """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), or a folder that holds one of them.
 
     Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, and
@@ -59,7 +71,8 @@ def open_store(path: Path, kinds: Sequence[str] = ("safetensors", "torch")) -> S
 
 
 def _find(folder: Path, kinds: Sequence[str]) -> Path:
-    usual = [KINDS[kind].file + suffix for kind in kinds for suffix in ("", INDEX)]
+    names = [name for kind in kinds for name in (KINDS[kind].file, *KINDS[kind].others)]
+    usual = [name + suffix for name in names for suffix in ("", INDEX)]
     for name in usual:
         if (folder / name).is_file():
             return folder / name
@@ -94,9 +107,13 @@ def _open_file(path: Path, kinds: Sequence[str]) -> Store:
 def _kind(path: Path, kinds: Sequence[str]) -> str:
     """What a file is by its first bytes; by its ending if they are no help; the first of `kinds` if nothing is."""
     with open_file(path) as file:
-        head = file.read(9)
+        head = file.read(32)
     if head[8:9] == b"{" and head[5:8] == bytes(3):  # eight bytes of length, below the format's limit, then JSON
         return "safetensors"
+    if head.startswith(b"\x89HDF"):
+        return "keras"
+    if is_plain_pickle(head) and path.name.endswith(KINDS["pickle"].endings):
+        return "pickle"
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return "torch"
     return next((kind for kind in KINDS if path.name.endswith(KINDS[kind].endings)), kinds[0])

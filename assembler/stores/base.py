@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Store(Protocol):
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]  # texts the file carries beside its tensors
     ignored: Sequence[str]  # entries that are no tensors and were passed over
+    extras: Mapping[str, object]  # plain values beside the tensors: options, vocabularies; inert
 
     def read(self, name: str) -> torch.Tensor:
         """The tensor on the CPU, shaped `tensors[name].shape`. Mapped from the file where its alignment allows: nothing
@@ -84,6 +86,11 @@ def open_file(path: Path) -> BinaryIO:
         raise unreadable(path, error) from None
 
 
+def unwritable(path: Path, error: OSError) -> DownloadError:
+    reason = (error.strerror or str(error)).lower()
+    return DownloadError(Diagnostic(f"this file cannot be written: {reason}", Place(str(path))))
+
+
 def unreadable(path: Path, error: OSError) -> DownloadError:
     reason = (error.strerror or str(error)).lower()
     return DownloadError(Diagnostic(f"this file cannot be read: {reason}", Place(str(path))))
@@ -92,6 +99,17 @@ def unreadable(path: Path, error: OSError) -> DownloadError:
 def representable(shape: Sequence[int]) -> bool:
     """Whether torch can hold such a shape at all; a hostile header may hide absurd sizes behind a zero."""
     return math.prod(max(size, 1) for size in shape) < 2**63
+
+
+def bytes_of(tensor: torch.Tensor) -> memoryview:
+    """The elements row by row, as they lie in memory; copied only if they lie otherwise."""
+    flat = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+    size = flat.numel() * flat.element_size()
+    if not size:
+        return memoryview(b"")
+    content = (ctypes.c_char * size).from_address(flat.data_ptr())
+    content._tensor = flat  # kept as long as its bytes
+    return memoryview(content).cast("B")
 
 
 def missing_tensor(path: Path, name: str, known: Iterable[str]) -> WeightsError:
@@ -111,6 +129,8 @@ def what_it_is_instead(head: bytes) -> tuple[str, str] | None:
         return "this is JSON text, not weights", "a shard index must be named `*.index.json`"
     if head.startswith(b"\x89HDF"):
         return "this is an HDF5 file (Keras or TensorFlow)", "use the safetensors or PyTorch release of these weights"
+    if head.startswith(b"\x93NUMPY"):
+        return "this is one array of NumPy", "name the folder it is in, or the list of shapes beside it"
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
         return "this file is compressed", "unpack it first"
     return None

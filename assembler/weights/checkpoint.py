@@ -31,6 +31,7 @@ class StateDict:
         self.tensors = {name: TensorInfo(tuple(t.shape), t.dtype, Path("state dict")) for name, t in tensors.items()}
         self.metadata: dict[str, str] = {}
         self.ignored: list[str] = []
+        self.extras: dict[str, object] = {}
 
     def read(self, name: str) -> Tensor:
         return self._tensors[name].detach()
