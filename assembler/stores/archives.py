@@ -117,6 +117,7 @@ class _Budget:
     def __init__(self, size: int) -> None:
         self.limit = min(TOTAL, max(FREE, size * RATIO))
         self.names: set[tuple[str, ...]] = set()
+        self.folders: set[tuple[str, ...]] = set()
 
     def spend(self, count: int) -> None:
         self.limit -= count
@@ -132,11 +133,13 @@ class _Budget:
         if outside or odd or any(len(os.fsencode(part)) > 255 for part in parts):
             raise Refused(f"this archive names a file that is not plainly inside it: {quoted(name)}", "do not use it")
         folded = tuple(part.casefold() for part in parts)
-        if folded in self.names:
+        above = {folded[:depth] for depth in range(1, len(folded))}
+        if folded in self.names or folded in self.folders or not above.isdisjoint(self.names):
             raise Refused(f"this archive has two files of one name: {quoted(name)}", AGAIN)
         if len(self.names) >= ENTRIES:
             raise Refused(f"this archive has over {ENTRIES} files, which no release has", "do not use it")
         self.names.add(folded)
+        self.folders |= above
         return parts
 
 
@@ -165,6 +168,11 @@ def _tar_files(file: BinaryIO, head: bytes, budget: _Budget) -> Iterator[tuple[s
             if not entry.isreg() or entry.issparse():
                 raise Refused(f"this archive holds a link or device: {quoted(entry.name)}", "do not use it")
             yield entry.name, archive.extractfile(entry)
+        plain.seek(archive.offset)  # tarfile takes any trouble behind the first file for the end, which is zeros
+        if plain.read(512) != bytes(512):
+            raise Refused("this archive is truncated or damaged: it has no end", AGAIN)
+        while chunk := plain.read(2**20):  # the checksum of what is compressed comes last
+            budget.spend(len(chunk))
 
 
 class _Bounded:

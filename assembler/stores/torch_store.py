@@ -135,13 +135,13 @@ def write_torch(
     Raises:
         WeightsError: a tensor cannot be stored. DownloadError: the file cannot be written.
     """
-    state = {name: _storable(tensor) for name, tensor in tensors.items()}
     wrong = [
         Diagnostic(f"tensor {quoted(name)} cannot be stored: it has no values yet (meta device)", Place(str(path)))
-        for name, tensor in state.items() if tensor.is_meta
+        for name, tensor in tensors.items() if tensor.is_meta
     ]
     if wrong:
         raise WeightsError(*wrong)
+    state = {name: _storable(tensor) for name, tensor in tensors.items()}
     content = state if extras is None else {**plain_values(extras, path), "model": state}
     try:
         with replacing(path) as file:
@@ -153,5 +153,5 @@ def write_torch(
 def _storable(tensor: torch.Tensor) -> torch.Tensor:
     """On the CPU, and no view of something larger, which torch would store whole."""
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
-    held = tensor.untyped_storage().nbytes() if not tensor.is_meta else 0
+    held = tensor.untyped_storage().nbytes()
     return tensor.clone() if held > tensor.numel() * tensor.element_size() else tensor
