@@ -89,7 +89,8 @@ def test_configs_and_specs(run, folders: dict[str, Path], tmp_path: Path) -> Non
 
 
 def test_what_lies_beside_the_weights(run, tmp_path: Path) -> None:
-    extras = {"args": argparse.Namespace(arch="large", layers=2), "dico": {i: str(i) for i in range(30)}, "note": "a\x1b[1m"}
+    options, words = argparse.Namespace(arch="large", layers=2), {i: str(i) for i in range(30)}
+    extras = {"args": options, "dico": words, "note": "a\x1b[1m"}
     write_torch(tmp_path / "model.pt", {"decoder.layers.0.w": torch.ones(2)}, extras)
     code, out, _ = run(tmp_path)
     assert code == 0 and "config    arch large, layers 2" in out

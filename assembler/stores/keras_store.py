@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 
-from ...errors import Diagnostic, UsageError
+from ...errors import Diagnostic
 from .arrays import torch_dtype
 from .base import Refused, TensorInfo, missing_tensor, open_file, problem, quoted
 from .mapped import MappedFile
@@ -22,8 +22,8 @@ AGAIN = "fetch the file again"
 
 
 class KerasStore:
-    """Raises `UsageError` without h5py, `DownloadError` if the file cannot be read, `WeightsError` if it is damaged or
-    refers to other files."""
+    """Raises `DownloadError` if the file cannot be read, `WeightsError` if it is damaged, refers to other files, or
+    h5py is not installed."""
 
     name = "keras"
     extras: Mapping[str, object] = {}
@@ -97,10 +97,8 @@ def _h5py(path: Path) -> Any:
     try:
         import h5py
     except ImportError:
-        raise UsageError(
-            f"reading {path.name} (HDF5, as Keras writes it) needs h5py, which is not installed",
-            help="pip install 'modelwright[keras]'; or use the safetensors or PyTorch release of these weights",
-        ) from None
+        help = "pip install 'modelwright[keras]'; or use the safetensors or PyTorch release of these weights"
+        raise problem(path, "this is an HDF5 file (Keras), which needs h5py; it is not installed", help) from None
     return h5py
 
 

@@ -19,7 +19,7 @@ from .rebuild import StoredTensor
 from .torch_layout import AGAIN, read_layout
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where training programs put the weights beside other things
-PARALLEL = "module."  # what torch puts before every name of a model that trained on several devices
+PARALLEL = "module."
 CHUNK = 2**20  # bytes
 
 
@@ -27,7 +27,8 @@ class TorchStore:
     """One `.bin`, `.pt` or `.pth` file, zip or older. Raises `DownloadError` if it cannot be read, `WeightsError` if it
     is damaged, wants to run code, or holds anything but dense tensors by name (simple values are `ignored`).
 
-    Training programs keep the weights under one key of a dict: what is beside it is in `extras`, inert.
+    Training programs keep the weights under one key of a dict: what is beside it is in `extras`, inert. There a
+    `module.` before every name is dropped, which several devices leave behind.
     """
 
     name = "torch"
@@ -115,7 +116,7 @@ def _state_dict(content: object) -> tuple[dict[str, StoredTensor], tuple[str, ..
             others.append(f"{name} ({_kind(value)})")
     if others:
         raise Refused(f"it holds more than tensors by name: {listed(others)}", help)
-    if views and all(name.startswith(PARALLEL) for name in views):
+    if extras and views and all(name.startswith(PARALLEL) for name in views):
         views = {name.removeprefix(PARALLEL): view for name, view in views.items()}
     return views, tuple(ignored), extras
 
