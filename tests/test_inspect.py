@@ -23,8 +23,8 @@ SMALL = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 3, "num_attent
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
-    for spec in ("bert", "gpt2"):
-        mw.build(spec, intermediate_size=12, **SMALL).save(root / spec)
+    for spec, head in (("bert", "masked_lm"), ("gpt2", "causal_lm")):
+        mw.build(spec, head=head, intermediate_size=12, **SMALL).save(root / spec)
     return {spec: root / spec for spec in ("bert", "gpt2")}
 
 
@@ -46,7 +46,8 @@ def test_a_folder(run, folders: dict[str, Path]) -> None:
     assert lines[0].startswith(f"{folders['bert']}: safetensors, 1 file, ")
     assert lines[1] == "  family    bert (huggingface), by config.json" and "num_hidden_layers 3" in lines[2]
     (row,) = (line for line in lines if "attention.self.query.weight" in line)
-    assert row.split() == ["encoder.layer.{0…2}.attention.self.query.weight", "[8,", "8]", "float32", "3", "768", "B"]
+    name = "bert.encoder.layer.{0…2}.attention.self.query.weight"
+    assert row.split() == [name, "[8,", "8]", "float32", "3", "768", "B"]
     assert lines[-1].startswith("  ") and "tensors, " in lines[-1]
 
 
