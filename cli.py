@@ -137,6 +137,20 @@ def schema(args: argparse.Namespace) -> None:
     print(block_reference(), end="") if args.reference else _print_json(build_schema())
 
 
+def inspect(args: argparse.Namespace) -> int:
+    """Say what a checkpoint, archive or config is: format, family, config, tensors. Nothing is loaded."""
+    from .assembler.weights.inspection import inspect as inspect_path
+
+    found = inspect_path(args.path, verify=args.verify, cache_dir=args.cache_dir)
+    if args.json:
+        _print_json(found.as_dict())
+    else:
+        print(found)
+        for problem in found.problems:
+            print(f"\n{problem.render(_color(sys.stderr))}", file=sys.stderr)
+    return 4 if found.problems else 0
+
+
 def _spec(name: str, overrides: list[str] | None = None) -> Spec:
     from .assembler.language.spec import load_spec
 
@@ -205,6 +219,10 @@ def parser() -> argparse.ArgumentParser:
     sub = command("diff", diff, overrides)
     sub.add_argument("a", metavar="SPEC")
     sub.add_argument("b", metavar="OTHER", help="`--set` changes this one")
+    sub = command("inspect", inspect)
+    sub.add_argument("path", metavar="PATH", help="file, folder, archive, URL, pretrained name or hub id")
+    sub.add_argument("--verify", action="store_true", help="read every tensor: stored checksums, NaN")
+    sub.add_argument("--cache-dir", metavar="DIR", type=Path, help="instead of the Hugging Face cache")
     sub = command("schema", schema)
     sub.add_argument("--reference", action="store_true", help="print the reference of all blocks in Markdown instead")
     return main

@@ -140,7 +140,7 @@ def test_finding_in_a_folder(files: list[str], kinds: tuple[str, ...], found: st
 
 @pytest.mark.parametrize(("files", "error", "message"), [
     ([], DownloadError, "looked for `model.safetensors`, `model.safetensors.index.json`, `pytorch_model.bin`"),
-    (["tf_model.h5", "flax_model.msgpack"], DownloadError, r"`flax_model.msgpack \(Flax\)`, `tf_model.h5 \(TensorFlow"),
+    (["model.onnx", "flax_model.msgpack"], DownloadError, r"`flax_model.msgpack \(Flax\)`, `model.onnx \(ONNX"),
     (["bert_model.ckpt.index"], WeightsError, "truncated or damaged: it does not end as a TensorFlow index"),
     (["b.pt", "a.bin"], WeightsError, "several files .*`a.bin`, `b.pt`"),
     (["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"], WeightsError, "need their .*index.json"),

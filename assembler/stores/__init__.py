@@ -8,16 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, did_you_mean
+from .archives import is_archive, unpack
 from .base import Store, TensorInfo, listed, open_file, problem
+from .keras_store import KerasStore
+from .numpy_store import NumpyStore, write_numpy
+from .pickle_store import PickleStore, read_pickled, write_pickle
 from .safetensors_store import SafetensorsStore, write_safetensors
 from .sharded import ShardedStore
 from .sstable import MAGIC
 from .tensorflow_store import bundle_index, open_tensorflow
 from .tensorflow_write import write_bundle
-from .torch_store import TorchStore
+from .torch_layout import is_plain_pickle
+from .torch_store import TorchStore, write_torch
 from .verify import verify
 
-__all__ = ["KINDS", "bundle_index", "Store", "TensorInfo", "open_store", "verify", "write_bundle", "write_safetensors"]
+__all__ = [
+    "KINDS", "Store", "TensorInfo", "bundle_index", "is_archive", "open_store", "read_pickled", "unpack", "verify",
+    "write_bundle", "write_numpy", "write_pickle", "write_safetensors", "write_torch",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +33,21 @@ class Kind:
     open: Callable[[Path], Store]
     file: str  # its usual name in a folder; a sharded one has `.index.json` behind it
     endings: tuple[str, ...]
+    others: tuple[str, ...] = ()  # names it has elsewhere
 
 
 KINDS: dict[str, Kind] = {
     "safetensors": Kind(SafetensorsStore, "model.safetensors", (".safetensors",)),
-    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth")),
+    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth"), ("model.pt",)),
     "tensorflow": Kind(open_tensorflow, "checkpoint", (".index", ".ckpt", "checkpoint")),
+    "numpy": Kind(NumpyStore, "params_shapes.json", ("params_shapes.json",)),
+    "pickle": Kind(PickleStore, "model.pkl", (".pkl", ".pkl.gz"), ("model.pkl.gz",)),
+    "keras": Kind(KerasStore, "tf_model.h5", (".h5", ".hdf5")),
 }
 INDEX = ".index.json"
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
-    ".h5": "TensorFlow or Keras", ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX",
-    ".gguf": "GGUF", ".npy": "NumPy", ".npz": "NumPy",
+    ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX", ".gguf": "GGUF", ".npy": "NumPy",
+    ".npz": "NumPy",
 }
 
 
@@ -67,7 +79,8 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
 
 
 def _find(folder: Path, kinds: Sequence[str]) -> Path:
-    usual = [KINDS[kind].file + suffix for kind in kinds for suffix in ("", INDEX)]
+    names = [name for kind in kinds for name in (KINDS[kind].file, *KINDS[kind].others)]
+    usual = [name + suffix for name in names for suffix in ("", INDEX)]
     for name in usual:
         if (folder / name).is_file():
             return folder / name
@@ -102,13 +115,17 @@ def _open_file(path: Path, kinds: Sequence[str]) -> Store:
 def _kind(path: Path, kinds: Sequence[str]) -> str:
     """What a file is by its first and last bytes; by its ending if they are no help; else the first of `kinds`."""
     with open_file(path) as file:
-        head = file.read(9)
+        head = file.read(32)
         file.seek(max(file.seek(0, os.SEEK_END) - len(MAGIC), 0))
         tail = file.read()
     if tail == MAGIC:
         return "tensorflow"
     if head[8:9] == b"{" and head[5:8] == bytes(3):  # eight bytes of length, below the format's limit, then JSON
         return "safetensors"
+    if head.startswith(b"\x89HDF"):
+        return "keras"
+    if is_plain_pickle(head) and path.name.endswith(KINDS["pickle"].endings):
+        return "pickle"
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return "torch"
     return next((kind for kind in KINDS if path.name.endswith(KINDS[kind].endings)), kinds[0])

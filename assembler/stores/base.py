@@ -31,6 +31,7 @@ class Store(Protocol):
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]  # texts the file carries beside its tensors
     ignored: Sequence[str]  # entries that are no tensors and were passed over
+    extras: Mapping[str, object]  # plain values beside the tensors: options, vocabularies; inert
 
     def read(self, name: str) -> torch.Tensor:
         """The tensor on the CPU, shaped `tensors[name].shape`. Mapped from the file where its alignment allows: nothing
@@ -139,6 +140,8 @@ def what_it_is_instead(head: bytes) -> tuple[str, str] | None:
         return "this is JSON text, not weights", "a shard index must be named `*.index.json`"
     if head.startswith(b"\x89HDF"):
         return "this is an HDF5 file (Keras or TensorFlow)", "use the safetensors or PyTorch release of these weights"
+    if head.startswith(b"\x93NUMPY"):
+        return "this is one array of NumPy", "name the folder it is in, or the list of shapes beside it"
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
         return "this file is compressed", "unpack it first"
     return None

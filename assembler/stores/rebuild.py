@@ -1,13 +1,15 @@
-"""The closed table of what a pickle of `torch.save` may name, and our own inert stand-ins for it."""
+"""The closed table of what a pickle may name, and our own inert stand-ins for it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from .arrays import StoredArray, StoredDtype, scalar
 from .base import Refused, quoted, representable
 
 RESAVE = (
@@ -41,6 +43,10 @@ class StoredTensor:
     stride: tuple[int, ...]
 
 
+class Attributes(dict):
+    """An object of a class that is known to hold values only: its attributes by name."""
+
+
 # Storage types by the name torch.save gives them: the dtype of their elements.
 _STORAGES: dict[str, torch.dtype] = {
     "torch.DoubleStorage": torch.float64, "torch.FloatStorage": torch.float32, "torch.HalfStorage": torch.float16,
@@ -61,20 +67,49 @@ _OTHER_TENSORS = {
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": "a tensor of another device",
     "torch._utils._rebuild_xla_tensor": "a tensor of another device",
 }
-_TYPES = {"torch.Tensor", "torch.nn.parameter.Parameter"}
+_TYPES = {"torch.Tensor", "torch.nn.parameter.Parameter", "numpy.ndarray"}
+# Classes whose objects come as their attributes: options, and what releases keep beside their weights.
+_OBJECTS = {"argparse.Namespace", "trax.history.History", "data_utils.Corpus", "vocabulary.Vocab"}
 
 
-def look_up(name: str) -> Global | torch.dtype:
-    """What stands for a global; `Refused` if it is not in the table."""
-    if name in _STORAGES or name in _TYPES or name in _CALLS:
+def look_up(name: str) -> Global | torch.dtype | None:
+    """What stands for a global; None if it is not in the table. `Refused` for what is known to be of no use."""
+    if name in _STORAGES or name in _TYPES or name in _CALLS or name in _OBJECTS:
         return Global(name)
     if name in _OTHER_TENSORS or name.startswith(("torch.Q", "torch.q", "torch.per_", "torch.serialization._get_lay")):
         kind = _OTHER_TENSORS.get(name, "a sparse or quantized tensor")
         raise Refused(f"it holds {kind}, which is not supported here", "save plain (dense) tensors")
     dtype = vars(torch).get(name.removeprefix("torch.")) if name.startswith("torch.") else None
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    raise Refused(f"its pickle wants to run code: it names {quoted(name)}. Nothing was executed", RESAVE)
+    return dtype if isinstance(dtype, torch.dtype) else None
+
+
+def refuse_global(name: str, whole: bool) -> Any:
+    """`whole`: all that the pickle holds is made by it."""
+    if name in ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"):
+        raise Refused("it holds arrays as pickle protocol 5 spells them", "pickle them with `protocol=4`")
+    what = "it is all one object, a module pickled whole perhaps, of" if whole else "it names"
+    raise Refused(f"its pickle wants to run code: {what} {quoted(name)}. Nothing was executed", RESAVE)
+
+
+def instance(kind: object, arguments: object) -> Attributes:
+    """A new object without attributes."""
+    if not isinstance(kind, Global) or kind.name not in _OBJECTS or arguments != ():
+        raise TypeError("an object of what is no class")
+    return Attributes()
+
+
+def build(target: object, state: object) -> int:
+    """What a pickle says of an object after making it. Returns how many values were copied for that."""
+    if isinstance(target, StoredArray | StoredDtype):
+        target.build(state)
+    elif isinstance(target, Attributes):
+        if not isinstance(state, dict):
+            raise TypeError("an object without attributes")
+        target.update(state)
+        return len(state)
+    elif not isinstance(target, dict | StoredTensor):  # the versions of modules, the attributes of a tensor: not needed
+        raise TypeError(f"not for {type(target).__name__}")
+    return 0
 
 
 def call(function: object, arguments: object) -> object:
@@ -102,8 +137,9 @@ def storage_of(
 def fill(target: dict, items: list) -> None:
     """Set items as a pickle lists them: key, value, key, value…"""
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, str | int | float | bytes | None):  # hashing nested tuples can take forever
-            raise TypeError(f"a {type(key).__name__} as key")
+        parts = key if isinstance(key, tuple) and len(key) <= 8 else (key,)
+        if not all(isinstance(part, str | int | float | bytes | None) for part in parts):
+            raise TypeError(f"a {type(key).__name__} as key")  # hashing nested tuples can take forever
         target[key] = value
 
 
@@ -172,6 +208,18 @@ def _as_it_is(value: object, *_: object) -> object:
     return value
 
 
+def _dtype(name: object, *_: object) -> StoredDtype:
+    if not isinstance(name, str) or len(name) > 32:
+        raise TypeError("a NumPy type without a name")
+    return StoredDtype(name)
+
+
+def _array(kind: object, shape: object, code: object) -> StoredArray:
+    if kind != Global("numpy.ndarray"):
+        raise TypeError("an array of a class of its own")
+    return StoredArray()  # the rest follows
+
+
 # The closed table: what REDUCE may name, and what stands for it here. Nothing here copies or walks its argument: a
 # pickle can name one large value a million times.
 _CALLS: dict[str, Callable[..., object]] = {
@@ -188,4 +236,9 @@ _CALLS: dict[str, Callable[..., object]] = {
     "builtins.set": _as_it_is,
     "__builtin__.set": _as_it_is,
     "_codecs.encode": _as_it_is,  # how old protocols spell bytes
+    "numpy.dtype": _dtype,
+    "numpy.core.multiarray._reconstruct": _array,
+    "numpy._core.multiarray._reconstruct": _array,  # the name since NumPy 2
+    "numpy.core.multiarray.scalar": scalar,
+    "numpy._core.multiarray.scalar": scalar,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import struct
@@ -13,16 +12,18 @@ from typing import BinaryIO, Self
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ...errors import Diagnostic, DownloadError, Place, WeightsError
+from ...errors import Diagnostic, Place, WeightsError
 from ..replacing import replacing
 from .base import (
     TensorInfo,
+    bytes_of,
     missing_tensor,
     open_file,
     problem,
     quoted,
     representable,
     unreadable,
+    unwritable,
     valueless,
     what_it_is_instead,
 )
@@ -45,6 +46,7 @@ class SafetensorsStore:
 
     name = "safetensors"
     ignored: tuple[str, ...] = ()
+    extras: Mapping[str, object] = {}
 
     def __init__(self, path: Path) -> None:
         self.paths = [path]
@@ -160,16 +162,9 @@ def write_safetensors(
         with replacing(path) as file:
             file.write(struct.pack("<Q", len(text)) + text)
             for name in order:
-                _write_bytes(file, tensors[name])
+                file.write(bytes_of(tensors[name]))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DownloadError(Diagnostic(f"this file cannot be written: {reason}", Place(str(path)))) from None
-
-
-def _write_bytes(file: BinaryIO, tensor: torch.Tensor) -> None:
-    tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
-    if tensor.numel():
-        file.write((ctypes.c_char * (tensor.numel() * tensor.element_size())).from_address(tensor.data_ptr()))
+        raise unwritable(path, error) from None
 
 
 def _unwritable(name: str, tensor: torch.Tensor) -> str | None:

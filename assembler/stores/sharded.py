@@ -39,6 +39,7 @@ class ShardedStore:
         self.paths = [index, *files.values()]
         self.metadata: Mapping[str, str] = metadata
         self.ignored = tuple(name for shard in self._shards.values() for name in shard.ignored)
+        self.extras: Mapping[str, object] = {}
         self._places = places
         self.tensors: Mapping[str, TensorInfo] = {
             name: self._shards[shard].tensors[name] for name, shard in places.items()

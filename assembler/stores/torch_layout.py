@@ -13,10 +13,12 @@ from itertools import pairwise
 from typing import BinaryIO
 
 from .base import Refused, quoted, what_it_is_instead
-from .pickles import PickleStream, StoredStorage, read_pickle
+from .pickles import PickleStream, read_pickle
+from .rebuild import StoredStorage
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+_PICKLED_MAGIC = b"\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
 AGAIN = "fetch or save the file again"
 
 
@@ -25,6 +27,11 @@ class Record:
     start: int  # byte in the file
     size: int
     checksum: int | None = None  # CRC-32
+
+
+def is_plain_pickle(head: bytes) -> bool:
+    """Whether a file that begins so is a pickle, and not one of torch's old format."""
+    return head.startswith(b"\x80") and _PICKLED_MAGIC not in head
 
 
 def read_layout(file: BinaryIO) -> tuple[object, dict[str, Record]]:

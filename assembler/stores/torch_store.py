@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,29 +9,37 @@ from typing import Self
 
 import torch
 
-from ...errors import Diagnostic, Place
-from .base import Refused, TensorInfo, listed, missing_tensor, open_file, problem, quoted
-from .pickles import StoredTensor
+from ...errors import Diagnostic, Place, WeightsError
+from ..replacing import replacing
+from .arrays import StoredArray, StoredBytes
+from .base import Refused, TensorInfo, listed, missing_tensor, open_file, problem, quoted, unwritable
+from .mapped import MappedFile
+from .plain import plain_values
+from .rebuild import StoredTensor
 from .torch_layout import AGAIN, read_layout
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where training programs put the weights beside other things
+PARALLEL = "module."
 CHUNK = 2**20  # bytes
 
 
 class TorchStore:
     """One `.bin`, `.pt` or `.pth` file, zip or older. Raises `DownloadError` if it cannot be read, `WeightsError` if it
-    is damaged, wants to run code, or holds anything but dense tensors by name (simple values are `ignored`)."""
+    is damaged, wants to run code, or holds anything but dense tensors by name (simple values are `ignored`).
+
+    Training programs keep the weights under one key of a dict: what is beside it is in `extras`, inert. There a
+    `module.` before every name is dropped, which several devices leave behind.
+    """
 
     name = "torch"
 
     def __init__(self, path: Path) -> None:
         self.paths = [path]
         self.metadata: Mapping[str, str] = {}
-        self._mapped: torch.UntypedStorage | None = None
-        self._file = open_file(path)
+        self._file = MappedFile(open_file(path), path)
         try:
-            content, self._records = read_layout(self._file)
-            self._views, self.ignored = _state_dict(content)
+            content, self._records = read_layout(self._file.file)
+            self._views, self.ignored, self.extras = _state_dict(content)
         except BaseException as error:
             self._file.close()
             if isinstance(error, Refused):
@@ -46,28 +52,17 @@ class TorchStore:
             raise missing_tensor(self.paths[0], name, self.tensors)
         if self._file.closed:
             raise problem(self.paths[0], f"tensor {quoted(name)} cannot be read: the store is closed")
-        view = self._views[name]
-        if 0 in view.shape:
-            return torch.empty(view.shape, dtype=view.dtype)
-        length = 1 + sum((size - 1) * step for size, step in zip(view.shape, view.stride, strict=True))
-        start = self._records[f"data/{view.storage.key}"].start + view.offset * view.dtype.itemsize
-        storage = self._span(start, length * view.dtype.itemsize, view.dtype.itemsize)
-        return torch.empty(0, dtype=view.dtype).set_(storage, 0, view.shape, view.stride)
+        return self.read_value(self._views[name])
 
-    def _span(self, start: int, size: int, alignment: int) -> torch.UntypedStorage:
-        """Bytes of the file as a storage: mapped, or copied if they are not aligned (the old format aligns nothing)."""
-        if start % alignment == 0:
-            if self._mapped is None:
-                # Private pages: a tensor may be written to, the file stays as it is. The open file is mapped, not its
-                # path, which may have been replaced since.
-                pages = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-                self._mapped = torch.frombuffer(pages, dtype=torch.uint8).untyped_storage()
-            return self._mapped[start : start + size]
-        storage = torch.UntypedStorage(size)
-        self._file.seek(start)
-        if self._file.readinto((ctypes.c_char * size).from_address(storage.data_ptr())) != size:
-            raise problem(self.paths[0], "truncated: the file became shorter while it was read", AGAIN)
-        return storage
+    def read_value(self, value: StoredTensor | StoredArray) -> torch.Tensor:
+        """A tensor or array found in `extras`."""
+        if isinstance(value, StoredArray):
+            try:
+                return value.read(self._file)
+            except Refused as error:
+                raise problem(self.paths[0], str(error), error.help) from None
+        start = self._records[f"data/{value.storage.key}"].start + value.offset * value.dtype.itemsize
+        return self._file.tensor(start, value.dtype, value.shape, value.stride)
 
     def check_sums(self) -> list[Diagnostic]:
         owners: dict[str, list[str]] = {}
@@ -77,9 +72,9 @@ class TorchStore:
         for key, record in self._records.items():
             if record.checksum is None:
                 continue
-            self._file.seek(record.start)
+            self._file.file.seek(record.start)
             checksum, left = 0, record.size
-            while left and (chunk := self._file.read(min(CHUNK, left))):
+            while left and (chunk := self._file.file.read(min(CHUNK, left))):
                 checksum, left = zlib.crc32(chunk, checksum), left - len(chunk)
             if checksum != record.checksum:
                 what = f" ({listed(owners[key])})" if key in owners else ""
@@ -90,7 +85,6 @@ class TorchStore:
 
     def close(self) -> None:
         self._file.close()
-        self._mapped = None
 
     def __enter__(self) -> Self:
         return self
@@ -99,30 +93,66 @@ class TorchStore:
         self.close()
 
 
-def _state_dict(content: object) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
-    """The tensors by name, and the names of what was passed over. Raises `Refused`."""
+def _state_dict(content: object) -> tuple[dict[str, StoredTensor], tuple[str, ...], dict[str, object]]:
+    """The tensors by name, the names of what was passed over, and what is beside them. Raises `Refused`."""
     help = f"save `model.state_dict()` alone, or under one of the keys {listed(NESTED)}"
     if not isinstance(content, dict):
         raise Refused(f"it holds a {_kind(content)}, not tensors by name", help)
-    ignored: list[str] = []
+    extras: dict[str, object] = {}
     for key in NESTED:
         if isinstance(content.get(key), dict):
-            ignored = [str(other) for other in content if other != key]
+            extras = {str(other): value for other, value in content.items() if other != key}
             content = content[key]
             break
     views: dict[str, StoredTensor] = {}
+    ignored = list(extras)
     others = []
     for name, value in content.items():
         if isinstance(value, StoredTensor) and isinstance(name, str):
             views[name] = value
-        elif isinstance(value, str | bytes | int | float | None):
+        elif isinstance(value, str | bytes | StoredBytes | int | float | None):
             ignored.append(str(name))
         else:
             others.append(f"{name} ({_kind(value)})")
     if others:
         raise Refused(f"it holds more than tensors by name: {listed(others)}", help)
-    return views, tuple(ignored)
+    if extras and views and all(name.startswith(PARALLEL) for name in views):
+        views = {name.removeprefix(PARALLEL): view for name, view in views.items()}
+    return views, tuple(ignored), extras
 
 
 def _kind(value: object) -> str:
     return "tensor" if isinstance(value, StoredTensor) else type(value).__name__
+
+
+def write_torch(
+    path: Path, tensors: Mapping[str, torch.Tensor], extras: Mapping[str, object] | None = None, *, old: bool = False
+) -> None:
+    """Write what `torch.load` reads, all or nothing: the tensors alone or, with `extras`, as `model` beside them.
+
+    Args:
+        extras: plain values (numbers, texts, lists, dicts, `argparse.Namespace`), tensors and NumPy arrays by name.
+        old: the format before torch 1.6, which every torch reads.
+    Raises:
+        WeightsError: a tensor cannot be stored. DownloadError: the file cannot be written.
+    """
+    wrong = [
+        Diagnostic(f"tensor {quoted(name)} cannot be stored: it has no values yet (meta device)", Place(str(path)))
+        for name, tensor in tensors.items() if tensor.is_meta
+    ]
+    if wrong:
+        raise WeightsError(*wrong)
+    state = {name: _storable(tensor) for name, tensor in tensors.items()}
+    content = state if extras is None else {**plain_values(extras, path), "model": state}
+    try:
+        with replacing(path) as file:
+            torch.save(content, file, _use_new_zipfile_serialization=not old)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def _storable(tensor: torch.Tensor) -> torch.Tensor:
+    """On the CPU, and no view of something larger, which torch would store whole."""
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    held = tensor.untyped_storage().nbytes()
+    return tensor.clone() if held > tensor.numel() * tensor.element_size() else tensor

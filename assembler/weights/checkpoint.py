@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
 from ..language.spec import config_files, find_config_matches
-from ..stores import Store, TensorInfo, bundle_index, open_store
+from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
 from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
@@ -31,6 +31,7 @@ class StateDict:
         self.tensors = {name: TensorInfo(tuple(t.shape), t.dtype, Path("state dict")) for name, t in tensors.items()}
         self.metadata: dict[str, str] = {}
         self.ignored: list[str] = []
+        self.extras: dict[str, object] = {}
 
     def read(self, name: str) -> Tensor:
         return self._tensors[name].detach()
@@ -54,7 +55,7 @@ class Checkpoint:
 
 
 def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
-    """Find and open weights: a state dict, a local file or folder, a URL, a pretrained name, or a hub id.
+    """Find and open weights: a state dict, a local file, folder or archive, a URL, a pretrained name, or a hub id.
 
     DownloadError if they cannot be had, WeightsError if they are damaged.
     """
@@ -68,16 +69,18 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     text = os.fspath(weights)
     path = Path(text).expanduser()
     if path.exists() or bundle_index(path):
-        return _local(text, path)
+        return _local(text, path, cache_dir)
     if text.startswith(("http://", "https://")):
         from ..hub import fetch_url
 
-        return _local(text, fetch_url(text, cache_dir=cache_dir))
+        return _local(text, fetch_url(text, cache_dir=cache_dir), cache_dir)
     spec, repository = find_repository(text)
     return _from_hub(text, repository, spec, cache_dir, revision)
 
 
-def _local(name: str, path: Path) -> Checkpoint:
+def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
+    if path.is_file() and is_archive(path):
+        path = unpack(path, cache_dir)
     folder = path if path.is_dir() else path.parent
     store = open_store(path)
     config, spec = _config(folder), folder / SPEC

@@ -14,6 +14,8 @@ BUNDLE = "model.ckpt"  # of TensorFlow
 #: The format in which stored names are our own, and the file that then stands in the place of a config.
 OWN_FORMAT, SPEC = "modelwright", "spec.yaml"
 
+FILES = (".safetensors", ".bin", ".pt", ".pth", ".pkl", ".h5", ".json", ".txt", ".zip", ".tar", ".gz", ".tgz")
+
 
 def find_repository(name: str) -> tuple[str | None, str]:
     """(spec, hub id) of a pretrained name; (None, the name itself) if it can be a hub id.
@@ -26,7 +28,7 @@ def find_repository(name: str) -> tuple[str | None, str]:
         if "://" not in target:  # a release of the authors
             return spec, target
     close = nearest(name, pretrained_names(), count=2)
-    ending = name.endswith((".safetensors", ".bin", ".pt", ".pth", ".json", ".txt"))
+    ending = name.endswith(FILES)
     if not is_repo_id(name) or ending or ("/" not in name and close):
         hint = f"did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""
         raise DownloadError(

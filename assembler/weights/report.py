@@ -17,10 +17,11 @@ def fold(names: Iterable[str]) -> list[str]:
             rows.setdefault(name, [])
         else:
             rows.setdefault(f"{name[: match.start()]}\0{name[match.end() :]}", []).append(int(match[1]))
-    return [key.replace("\0", _numbers(numbers)) if numbers else key for key, numbers in rows.items()]
+    return [key.replace("\0", ranges(numbers)) if numbers else key for key, numbers in rows.items()]
 
 
-def _numbers(numbers: list[int]) -> str:
+def ranges(numbers: Iterable[int]) -> str:
+    """`{0…2,7}`; a single number as it is."""
     numbers = sorted(set(numbers))
     runs: list[list[int]] = []
     for number in numbers:
