@@ -54,12 +54,18 @@ def load_tokenizer(
         raise TokenizerError(f"{loaded.name} has no `tokenizer:` section", help="add one to the spec")
     if local:
         return build_tokenizer(section, path, **options)
+    from ..tokenizers.files import file_names, file_sets
     from .hub import fetch, known_as
 
     repository = known_as(repository, text, cache_dir)
-    files = list(section["files"].values())
-    found = fetch(repository, files, optional=COMPANIONS, revision=revision, cache_dir=cache_dir)
-    return build_tokenizer(section, found[files[0]].parent, **options)
+    sets = [[*names.values()] for names in map(file_names, file_sets(section)) if "*" not in "".join(names.values())]
+    for names in sets:
+        found = fetch(repository, (), optional=(*names, *COMPANIONS), revision=revision, cache_dir=cache_dir)
+        if all(name in found for name in names):
+            break
+    else:
+        found = fetch(repository, sets[0], revision=revision, cache_dir=cache_dir)  # tells what is wrong
+    return build_tokenizer(section, found, **options)
 
 
 def _spec_beside(config: Path, name: str) -> str:

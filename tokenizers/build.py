@@ -17,7 +17,6 @@ What is given by the caller beats the files, and the files beat the spec.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,30 +24,28 @@ from typing import Any
 from ..errors import Diagnostic, TokenizerError, did_you_mean
 from .added_tokens import AddedToken
 from .call import SIDES, one_of
-from .decoder import WordPieceDecoder
-from .files import ADDED, CONFIG, SPECIAL, find_files, read_json, read_pieces
-from .normalizer import BasicNormalizer
-from .pipeline import WordPipeline
-from .pre_tokenizer import WhitespacePunctuation
+from .components import COMPONENTS, assembled, component
+from .files import ADDED, CONFIG, SPECIAL, file_sets, find_files
 from .template import Template
 from .tokenizer import Settings, Tokenizer
 from .vocabulary import ROLES, Vocabulary
-from .wordpiece import WordPiece
+from .vocabulary_files import PARAMETERS, SymbolReader, read_json, read_vocabulary
+from .vocabulary_files import ROLES as FILE_ROLES
 
-# What a section may name, by slot and `type`. The keys beside `type` are the keyword arguments of the class.
-COMPONENTS: dict[str, dict[str, type]] = {
-    "model": {"wordpiece": WordPiece},
-    "normalizer": {"basic": BasicNormalizer},
-    "pre_tokenizer": {"whitespace_punctuation": WhitespacePunctuation},
-    "decoder": {"wordpiece": WordPieceDecoder},
-}
+IMPLEMENTATIONS = ("rust", "python")  # which of the reference library's two a tokenizer does as
+OPTIONAL = ("normalizer", "pre_tokenizer")
 SETTINGS = ("model_max_length", "padding_side", "truncation_side", "clean_up_tokenization_spaces")
-KEYS = (*COMPONENTS, "files", "template", "special_tokens", "model_inputs", "options", "save", *SETTINGS)
+KEYS = (
+    *COMPONENTS, "files", "template", "special_tokens", "extra_special_tokens", "numbered_tokens", "model_inputs",
+    "options", "save", "implementation", "pad_token_type_id", "added_apart", *SETTINGS,
+)
 EXTRA = ("extra_special_tokens", "additional_special_tokens")
+NUMBERED = ("format", "count", "descending", "lstrip", "rstrip")
 
 
 def build_tokenizer(
-    section: Mapping[str, Any], files: str | Path | Mapping[str, str | Path], **options: Any
+    section: Mapping[str, Any], files: str | Path | Mapping[str, str | Path], *,
+    read_symbols: SymbolReader | None = None, **options: Any,
 ) -> Tokenizer:
     """The tokenizer that `section` describes, with the vocabulary in `files`: a folder, the vocabulary file itself,
     or paths by file name. `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are read where
@@ -56,10 +53,11 @@ def build_tokenizer(
 
     Options are those the section names under `options`, the special tokens by role (None: do without),
     `extra_special_tokens` and what calls fall back on: `model_max_length`, `padding_side`, `truncation_side`,
-    `clean_up_tokenization_spaces`. TokenizerError for a section, file or option that cannot be used.
+    `clean_up_tokenization_spaces`. `read_symbols` reads a vocabulary that is a pickle. TokenizerError for a section,
+    file or option that cannot be used.
     """
     section = _checked_section(section)
-    found = find_files(files, section["files"]["vocab"])
+    entry, paths, found = find_files(files, file_sets(section))
     known = (*section["options"], *ROLES, *EXTRA, *SETTINGS)
     unknown = [name for name in options if name not in known]
     if unknown:
@@ -72,18 +70,20 @@ def build_tokenizer(
         if key in settings:
             _put(section, path, key, settings[key])
 
-    pieces = read_pieces(found[section["files"]["vocab"]])
-    normalizer = _component("normalizer", section)
-    vocabulary = Vocabulary(pieces, normalizer.normalize)
+    data = read_vocabulary(entry, paths, read_symbols)
+    normalizer = component("normalizer", section)
+    python = one_of("tokenizer.implementation", section.get("implementation", "rust"), IMPLEMENTATIONS) == "python"
+    vocabulary = Vocabulary(data.ids, normalizer.normalize, len(data.lines or ()), python)
     _add_tokens(vocabulary, section, settings, stored, read_json(found.get(ADDED)))
-    pipeline = WordPipeline(
-        normalizer, _component("pre_tokenizer", section),
-        _component("model", section, vocabulary=vocabulary.ids, unknown=vocabulary.roles["unk_token"]),
+    pre_tokenizer = component("pre_tokenizer", section) if section["pre_tokenizer"] else None
+    model = component(
+        "model", section, vocabulary=data.ids, unknown=vocabulary.roles["unk_token"], merges=data.merges,
+        model=data.model,
     )
-    roles = {content: role for role, content in section["special_tokens"].items()}
-    template = Template(**section["template"], roles=roles)
+    roles = {AddedToken.of(content).content: role for role, content in reversed(section["special_tokens"].items())}
     return Tokenizer(
-        vocabulary, pipeline, template, _component("decoder", section), _settings(section, settings), section
+        vocabulary, assembled(normalizer, pre_tokenizer, model), Template(**section["template"], roles=roles),
+        component("decoder", section, model=data.model), _settings(section, settings), section, data,
     )
 
 
@@ -93,18 +93,22 @@ def _checked_section(section: Mapping[str, Any]) -> dict[str, Any]:
         Diagnostic(f"unknown key `{key}` in `tokenizer`", help=did_you_mean(key, KEYS))
         for key in section if key not in KEYS
     ]
-    problems += [Diagnostic(f"`tokenizer` lacks `{key}`") for key in (*COMPONENTS, "files") if key not in section]
+    problems += [
+        Diagnostic(f"`tokenizer` lacks `{key}`")
+        for key in (*COMPONENTS, "files") if key not in section and key not in OPTIONAL
+    ]
     result: dict[str, Any] = {
         key: dict(value) if isinstance(value, Mapping)
         else {"type": value} if key in COMPONENTS and isinstance(value, str) else value
         for key, value in section.items()
     }
-    for key in ("files", "template", "special_tokens", "options", "save", *COMPONENTS):
+    result.setdefault("normalizer", {"type": "none"})
+    for key in ("template", "special_tokens", "options", "save", "numbered_tokens", *COMPONENTS):
         if not isinstance(result.setdefault(key, {}), dict):
             problems.append(Diagnostic(f"`tokenizer.{key}` must be a mapping"))
-    if not problems and not isinstance(result["files"].get("vocab"), str):
-        problems.append(Diagnostic("`tokenizer.files` names no `vocab`"))
-    for key, allowed in (("template", ("single", "pair")), ("special_tokens", ROLES), ("files", ("vocab",))):
+    problems += _problems_of_files(result.get("files", {}))
+    checked = (("template", ("single", "pair")), ("special_tokens", ROLES), ("numbered_tokens", NUMBERED))
+    for key, allowed in checked:
         if isinstance(result[key], dict):
             problems += [
                 Diagnostic(f"unknown key `{name}` in `tokenizer.{key}`", help=did_you_mean(name, allowed))
@@ -115,23 +119,24 @@ def _checked_section(section: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _component(slot: str, section: Mapping[str, Any], **given: Any) -> Any:
-    """The part of the tokenizer that `section[slot]` describes."""
-    values = dict(section[slot])
-    kind = values.pop("type", None)
-    made = COMPONENTS[slot].get(kind)
-    if made is None:
-        raise TokenizerError(
-            f"`tokenizer.{slot}` has no type `{kind}`", help=did_you_mean(str(kind), COMPONENTS[slot])
-        )
-    allowed = [name for name in inspect.signature(made).parameters if name not in given]
-    unknown = [name for name in values if name not in allowed]
-    if unknown:
-        raise TokenizerError(*(
-            Diagnostic(f"unknown key `{name}` in `tokenizer.{slot}`", help=did_you_mean(name, allowed))
-            for name in unknown
-        ))
-    return made(**values, **given)
+def _problems_of_files(files: Any) -> list[Diagnostic]:
+    sets = files if isinstance(files, list) else [files]
+    if not sets or not all(isinstance(entry, Mapping) for entry in sets):
+        return [Diagnostic("`tokenizer.files` must be a mapping, or a list of them")]
+    problems: list[Diagnostic] = []
+    for entry in sets:
+        problems += [
+            Diagnostic(f"unknown key `{key}` in `tokenizer.files`", help=did_you_mean(key, (*FILE_ROLES, *PARAMETERS)))
+            for key in entry if key not in FILE_ROLES and key not in PARAMETERS
+        ]
+        names = {role: name for role, name in entry.items() if role in FILE_ROLES}
+        if not {"vocab", "words", "model", "symbols"} & set(names):
+            problems.append(Diagnostic("`tokenizer.files` names no `vocab`"))
+        problems += [
+            Diagnostic(f"the vocabulary file `{name}` is a path", help="a file name, without folders")
+            for name in names.values() if not isinstance(name, str) or Path(name).name != name
+        ]
+    return problems
 
 
 def _stored(found: Mapping[str, Path]) -> dict[str, Any]:
@@ -161,6 +166,9 @@ def _put(section: dict[str, Any], path: str, option: str, value: Any) -> None:
 
 def _settings(section: Mapping[str, Any], values: Mapping[str, Any]) -> Settings:
     settings = Settings(model_inputs=list(values.get("model_input_names") or section.get("model_inputs") or ()))
+    settings.pad_token_type_id = section.get("pad_token_type_id", 0)
+    settings.added_apart = section.get("added_apart")
+    settings.python = section.get("implementation") == "python"
     if not settings.model_inputs:
         settings.model_inputs = Settings().model_inputs
     for name in SETTINGS:
@@ -190,10 +198,11 @@ def _add_tokens(
         role: AddedToken.of(value, special=True)
         for role in ROLES if (value := settings.get(role, section["special_tokens"].get(role))) is not None
     }
-    extra = settings.get(EXTRA[0]) or settings.get(EXTRA[1]) or []
+    extra = settings.get(EXTRA[0]) or settings.get(EXTRA[1]) or section.get(EXTRA[0]) or []
     extra = list(extra.values()) if isinstance(extra, Mapping) else extra
     if not isinstance(extra, (list, tuple)):
         raise TokenizerError(f"{EXTRA[0]} must be a list of tokens")
+    extra = [*extra, *_numbered(section["numbered_tokens"], {str(token) for token in extra})]
     special = {token.content for token in roles.values()} | {AddedToken.of(token).content for token in extra}
 
     listed = stored.get("added_tokens_decoder")
@@ -215,6 +224,18 @@ def _add_tokens(
     vocabulary.add_special({role: described.get(token.content, token) for role, token in roles.items()})
     if extra:
         vocabulary.add_special({EXTRA[0]: [described.get(str(token), token) for token in _tokens(extra)]})
+
+
+def _numbered(described: Mapping[str, Any], known: set[str]) -> list[AddedToken]:
+    """Special tokens that differ by a number, in the order of their ids."""
+    if not described or any(described["format"].format(0).rstrip("0>") in token for token in known):
+        return []
+    flags = {name: described.get(name, False) for name in ("lstrip", "rstrip")}
+    numbers = range(described["count"])
+    return [
+        AddedToken(described["format"].format(number), special=True, **flags)
+        for number in (reversed(numbers) if described.get("descending") else numbers)
+    ]
 
 
 def _tokens(values: Iterable[Any]) -> list[AddedToken]:
