@@ -111,6 +111,7 @@ def _flops(model: Model, batch: int, length: int) -> int | None:
     if "input_ids" not in model.inputs or model.device.type != "meta":
         return None
     shape = (batch, 1, length) if model.wants_choices else (batch, length)
+    ids = torch.zeros(shape, dtype=torch.long, device="meta")
     with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(shape, dtype=torch.long, device="meta"))
+        model(ids, decoder_input_ids=ids if "decoder_input_ids" in model.inputs else None)
     return counter.get_total_flops()

@@ -39,7 +39,7 @@ class ModelOutput:
     past_key_values: KeyValueCache | None = None
     mems: tuple[Tensor, ...] | None = None  # a layer: [memory, B, D]
     hidden_states: tuple[Tensor, ...] | None = None  # embeddings and each layer: [B, L, D]
-    attentions: tuple[Tensor, ...] | None = None  # a layer: [B, H, L, K]
+    attentions: tuple[Any, ...] | None = None  # a layer: [B, H, L, K], or a pair of two streams
     decoder_hidden_states: tuple[Tensor, ...] | None = None  # the same, of the decoder beside an encoder
     decoder_attentions: tuple[Tensor, ...] | None = None
     cross_attentions: tuple[Tensor, ...] | None = None  # a layer: [B, H, L, S]

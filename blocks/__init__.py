@@ -3,18 +3,21 @@
 from . import (  # noqa: F401  (importing a module registers its blocks)
     adaptive,
     attention,
+    beam_head,
     decoder_inputs,
     embeddings,
     feed_forward,
     language_heads,
     layer,
     norm,
+    padding,
     pooler,
     position_bias,
     positions,
     relative_attention,
     stack,
     task_heads,
+    two_stream,
 )
 from .base import INPUTS, Bias, Context, Embedding, Head, Norm, Part, Pooler, Sublayer
 from .cache import KeyValueCache

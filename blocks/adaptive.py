@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from .base import Context, Embedding, Head
 from .embeddings import Lookup
 from .leaf import begin
 from .linear import Linear, linear
-from .registry import Block, BlockError, Size, register
+from .registry import Block, BlockError, Range, Size, register
+
+Divisor = Annotated[float, Range(1, 2**28)]
 
 
 def cluster_bounds(vocab_size: Size, cutoffs: Sequence[int]) -> list[tuple[int, int]]:
@@ -37,6 +39,17 @@ def cluster_tables(vocab_size: Size, width: Size, cutoffs: Sequence[int], diviso
         times = len(bounds) - 1
         raise BlockError(f"vectors of {width} cannot be divided by {divisor} {times} times", "width", "divisor")
     return [(end - start, width // divisor**i) for i, (start, end) in enumerate(bounds)]
+
+
+def log_probabilities(bounds: Sequence[tuple[int, int]], scores: Callable[[int], Tensor]) -> Tensor:
+    """Of all words, [..., vocab_size], from the `scores` of each cluster's words, [..., words of the cluster]. Behind
+    those of the first cluster come the scores of every other cluster as a whole."""
+    first = bounds[0][1]
+    head = scores(0).log_softmax(dim=-1)
+    tails = [
+        head[..., first + cluster - 1, None] + scores(cluster).log_softmax(dim=-1) for cluster in range(1, len(bounds))
+    ]
+    return torch.cat([head[..., :first], *tails], dim=-1)
 
 
 class Projection(Block, nn.Module):
@@ -143,13 +156,7 @@ class AdaptiveSoftmaxHead(Head):
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """[..., D] -> [..., vocab_size]."""
-        first = self.bounds[0][1]
-        head = self._scores(hidden, 0).log_softmax(dim=-1)
-        tails = [
-            head[..., first + cluster - 1, None] + self._scores(hidden, cluster).log_softmax(dim=-1)
-            for cluster in range(1, len(self.bounds))
-        ]
-        return torch.cat([head[..., :first], *tails], dim=-1)
+        return log_probabilities(self.bounds, lambda cluster: self._scores(hidden, cluster))
 
     def losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Negative log probabilities. *Shape:* [N, D], [N] -> [N]; 0 where the target is -100."""
@@ -178,3 +185,34 @@ class AdaptiveSoftmaxHead(Head):
         return linear(hidden, weight, bias)
 
 
+class ClusteredProjection(nn.Module):
+    """Log probabilities of words, the rarer ones in clusters that are read from ever fewer dimensions.
+    Paper: Grave et al. 2017, arXiv:1609.04309. *Shape:* [..., hidden_size] -> [..., vocab_size].
+
+    Args:
+        hidden_size: width of the input.
+        vocab_size: number of words.
+        cutoffs: first ids of the second and each later cluster.
+        divisor: each cluster is read from a width smaller by it than the one before.
+        bias: whether the words of the first cluster, and each other cluster as a whole, have a bias.
+    """
+
+    def __init__(
+        self, *, hidden_size: Size, vocab_size: Size, cutoffs: Sequence[int], divisor: Divisor, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.bounds = cluster_bounds(vocab_size, cutoffs)
+        first, *others = (end - start for start, end in self.bounds)
+        widths = [int(hidden_size // divisor**i) for i in range(1, len(self.bounds))]
+        if 0 in widths:
+            times = len(widths)
+            raise BlockError(f"vectors of {hidden_size} cannot be divided by {divisor} {times} times", "divisor")
+        self.first = Linear(hidden_size, first + len(others), bias=bias)
+        self.tails = nn.ModuleList(
+            nn.Sequential(Linear(hidden_size, width, bias=False), Linear(width, words, bias=False))
+            for width, words in zip(widths, others, strict=True)
+        )
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        clusters = [self.first, *self.tails]
+        return log_probabilities(self.bounds, lambda cluster: clusters[cluster](hidden))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -67,15 +67,15 @@ class Context:
     memory: Tensor | None = None  # likewise: [B, memory, D]
     position_bias: Bias | None = None  # likewise, for all its layers
     real: Tensor | None = None  # [B, L], true where there is a token and no padding, if a part has found out
-    collected: dict[str, list[Tensor]] = field(default_factory=dict)
-    memo: dict[tuple, Tensor | None] = field(default_factory=dict)  # masks and tables shared by all layers
+    collected: dict[str, list[Tensor | tuple[Tensor, ...]]] = field(default_factory=dict)
+    memo: dict[tuple, Any] = field(default_factory=dict)  # masks and tables shared by all layers
 
     past_length: int = field(init=False)  # P: positions in the key/value cache before this pass
 
     def __post_init__(self) -> None:
         self.past_length = 0 if self.past_key_values is None else self.past_key_values.length
 
-    def collect(self, name: str, value: Tensor) -> None:
+    def collect(self, name: str, value: Tensor | tuple[Tensor, ...]) -> None:
         """Append to the output tuple `name` (hidden_states, attentions, cross_attentions, mems)."""
         self.collected.setdefault(name, []).append(value)
 

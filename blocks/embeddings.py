@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .base import Context, Embedding, Norm, Part, positions
 from .leaf import begin
-from .positions import sinusoids
+from .positions import check_pairs, sinusoids
 from .registry import BlockError, Count, Probability, Size, register
 
 
@@ -51,21 +51,30 @@ class TokenLookup(Lookup):
         width: width of the vectors.
         padding_id: token whose row starts as zero and is not trained.
         scale: factor on the vectors.
+        scale_given: whether it is a factor on the caller's vectors, too.
     """
 
     reads: ClassVar = frozenset({"input_ids", "inputs_embeds"})
 
-    def __init__(self, *, size: Size, width: Size, padding_id: Count | None = None, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        size: Size,
+        width: Size,
+        padding_id: Count | None = None,
+        scale: float = 1.0,
+        scale_given: bool = False,
+    ) -> None:
         super().__init__(size, width, padding_id)
         self.scale = scale
+        self.scale_given = scale_given
 
     def forward(self, context: Context) -> Tensor:
-        if context.inputs_embeds is not None:
-            return context.inputs_embeds
-        if context.input_ids is None:
+        given = context.inputs_embeds
+        if given is None and context.input_ids is None:
             raise BlockError("no token ids and no vectors in their place", "input_ids")
-        rows = self.rows(context.input_ids)
-        return rows if self.scale == 1.0 else rows * self.scale
+        rows = self.rows(context.input_ids) if given is None else given
+        return rows if self.scale == 1.0 or (given is not None and not self.scale_given) else rows * self.scale
 
 
 @register("position_lookup")
@@ -94,6 +103,8 @@ class PositionLookup(Lookup):
         padding_id: Count | None = None,
         sinusoidal: bool = False,
     ) -> None:
+        if sinusoidal:
+            check_pairs(width)
         self.sinusoidal = sinusoidal
         super().__init__(size, width, padding_id)
         self.offset = offset
@@ -134,12 +145,21 @@ class SegmentLookup(Lookup):
         width: width of the vectors.
         optional: whether absent token_type_ids add nothing; otherwise they count as segment 0.
         scale: factor on the vectors.
+        padding_id: segment whose row starts as zero and is not trained.
     """
 
     reads: ClassVar = frozenset({"token_type_ids"})
 
-    def __init__(self, *, size: Size, width: Size, optional: bool = False, scale: float = 1.0) -> None:
-        super().__init__(size, width)
+    def __init__(
+        self,
+        *,
+        size: Size,
+        width: Size,
+        optional: bool = False,
+        scale: float = 1.0,
+        padding_id: Count | None = None,
+    ) -> None:
+        super().__init__(size, width, padding_id)
         self.optional = optional
         self.scale = scale
 
@@ -156,7 +176,7 @@ class LanguageLookup(Lookup):
     *Shape:* -> [B, L, width].
 
     Args:
-        size: number of languages.
+        size: number of languages; one has nothing to be told from, so there is no table, and `langs` add nothing.
         width: width of the vectors.
     """
 
@@ -164,9 +184,11 @@ class LanguageLookup(Lookup):
 
     def __init__(self, *, size: Size, width: Size) -> None:
         super().__init__(size, width)
+        if size == 1:
+            self.weight = None
 
     def forward(self, context: Context) -> Tensor | None:
-        return None if context.langs is None else self.rows(context.langs)
+        return None if context.langs is None or self.weight is None else self.rows(context.langs)
 
 
 @register("sum_embeddings")

@@ -29,6 +29,7 @@ class FeedForward(Sublayer):
         gated: whether a third projection gates the intermediate values.
         bias: whether the projections have biases.
         dropout: probability of dropping an intermediate value in training.
+        output_dropout: probability of dropping a value of the result in training, beside what the layer drops.
         chunk_size: positions computed at a time, 0 for all: the same numbers with a lower peak of memory.
         init_scale: factor on the initial weights of the second projection.
     """
@@ -42,19 +43,22 @@ class FeedForward(Sublayer):
         gated: bool = False,
         bias: bool = True,
         dropout: Probability = 0.0,
+        output_dropout: Probability = 0.0,
         chunk_size: Count = 0,
         init_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[activation]
         self.dropout = dropout
+        self.output_dropout = output_dropout
         self.chunk_size = chunk_size
         self.gate = Linear(hidden_size, intermediate_size, bias=bias) if gated else None
         self.intermediate = Linear(hidden_size, intermediate_size, bias=bias)
         self.output = Linear(intermediate_size, hidden_size, bias=bias, init_scale=init_scale)
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
-        return in_chunks(self._transform, hidden, self.chunk_size)
+        result = in_chunks(self._transform, hidden, self.chunk_size)
+        return F.dropout(result, self.output_dropout, self.training)
 
     def _transform(self, hidden: Tensor) -> Tensor:
         inner = self.intermediate(hidden)

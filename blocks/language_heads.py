@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .activation import ACTIVATIONS, Activation
+from .adaptive import ClusteredProjection, Divisor
 from .base import Context, Head, Norm
 from .feed_forward import in_chunks
 from .linear import Linear
@@ -18,7 +19,8 @@ from .registry import Count, Size, register
 class LanguageModelHead(Head):
     """Scores of every word at every position. *Shape:* [B, L, D] -> logits [B, L, vocab_size].
 
-    Labels [B, L] are words, -100 where they do not count; `loss` is the mean cross entropy.
+    Labels [B, L] are words, -100 where they do not count; `loss` is the mean cross entropy. With `cutoffs` the softmax
+    is adaptive, and `logits` are log probabilities. Paper: Grave et al. 2017, arXiv:1609.04309.
 
     Args:
         hidden_size: D, width of the input.
@@ -31,6 +33,8 @@ class LanguageModelHead(Head):
         scale: factor on the states before the words are scored.
         train_bias: false for a bias that no gradient changes.
         chunk_size: positions scored at a time, 0 for all: the same numbers with a lower peak of memory.
+        cutoffs: first words of the second and each later cluster, for an adaptive softmax.
+        divisor: each cluster is scored from a width smaller by it than the one before.
     """
 
     target: ClassVar = "labels"
@@ -48,14 +52,21 @@ class LanguageModelHead(Head):
         scale: float = 1.0,
         train_bias: bool = True,
         chunk_size: Count = 0,
+        cutoffs: list[int] | None = None,
+        divisor: Divisor = 4,
     ) -> None:
         super().__init__()
         self.dense = Linear(hidden_size, hidden_size) if transform else nn.Identity()
         self.activation = ACTIVATIONS[activation]
         self.norm = nn.Identity() if norm is None else norm
-        self.projection = Linear(hidden_size, vocab_size, bias=bias)
-        if bias and not train_bias:
-            self.projection.bias.requires_grad_(False)
+        if cutoffs is None:
+            self.projection = Linear(hidden_size, vocab_size, bias=bias)
+        else:
+            self.projection = ClusteredProjection(
+                hidden_size=hidden_size, vocab_size=vocab_size, cutoffs=cutoffs, divisor=divisor, bias=bias
+            )
+        for name, parameter in self.projection.named_parameters():
+            parameter.requires_grad_(train_bias or not name.endswith("bias"))
         self.shift = shift
         self.scale = scale
         self.chunk_size = chunk_size

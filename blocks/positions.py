@@ -19,14 +19,19 @@ def sinusoids(
     *Shape:* [...] -> [..., width]. `halves`: all sines, then all cosines; `interleaved`: sin, cos, sin, cos, …
     The angles are computed in float32 whatever `dtype` is: a position of 1000 has no bits left for them in bfloat16.
     """
-    if width % 2:
-        raise BlockError(f"sinusoids come in pairs; their width {width} is odd", "width")
+    check_pairs(width)
     steps = torch.arange(0, width, 2, dtype=torch.float32, device=position.device) / width
     angles = position.to(torch.float32)[..., None] * (1 / 10000**steps)
     sines, cosines = angles.sin(), angles.cos()
     if layout == "halves":
         return torch.cat([sines, cosines], dim=-1).to(dtype)
     return torch.stack([sines, cosines], dim=-1).flatten(-2).to(dtype)
+
+
+def check_pairs(width: Size) -> None:
+    """BlockError if sinusoids cannot be that wide."""
+    if width % 2:
+        raise BlockError(f"sinusoids come in pairs; their width {width} is odd", "width")
 
 
 @register("sinusoidal_positions")
@@ -42,6 +47,7 @@ class SinusoidalPositions(Embedding):
 
     def __init__(self, *, width: Size, layout: Literal["halves", "interleaved"] = "interleaved") -> None:
         super().__init__()
+        check_pairs(width)
         self.width = width
         self.layout = layout
 

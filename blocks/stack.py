@@ -27,6 +27,8 @@ class Stack(Part):
         norm: applied after the last layer.
         dropout: probability of dropping a value of the result in training.
         position_bias: added to the scores of self-attention in every layer.
+        zero_padding: whether states of padding are set to zero, at first and after every layer, where a part has found
+            out which are real.
     """
 
     reads: ClassVar = frozenset({"last_hidden_state"})
@@ -39,28 +41,39 @@ class Stack(Part):
         norm: Norm | None = None,
         dropout: Probability = 0.0,
         position_bias: Bias | None = None,
+        zero_padding: bool = False,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layer() for _ in range(repeat))
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
         self.position_bias = position_bias
+        self.zero_padding = zero_padding
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         context.position_bias = self.position_bias
+        hidden = self._clear(hidden, context)
         for index, layer in enumerate(self.layers):
             context.layer = index
-            if context.output_hidden_states:
-                context.collect("hidden_states", hidden)
-            hidden = self.run(layer, hidden, context)
+            self.collect_states(hidden, context)
+            hidden = self._clear(self.run(layer, hidden, context), context)
         hidden = F.dropout(self.norm(hidden), self.dropout, self.training)
+        self.collect_states(hidden, context)
+        return hidden
+
+    def collect_states(self, hidden: Tensor, context: Context) -> None:
+        """What `hidden_states` gets, if asked for."""
         if context.output_hidden_states:
             context.collect("hidden_states", hidden)
-        return hidden
 
     def run(self, layer: Layer, hidden: Tensor, context: Context) -> Tensor:
         """One layer; a place for what a kind of stack does around each."""
         return layer(hidden, context)
+
+    def _clear(self, hidden: Tensor, context: Context) -> Tensor:
+        if not self.zero_padding or context.real is None:
+            return hidden
+        return hidden.masked_fill(~context.real[..., None], 0)
 
 
 @register("memory_stack")
@@ -97,17 +110,27 @@ class MemoryStack(Stack):
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         if context.mems is not None and len(context.mems) != len(self.layers):
             raise BlockError(f"mems hold {len(context.mems)} layers, the model has {len(self.layers)}", "mems")
+        if context.mems is not None and any(m.shape[1:] != (hidden.shape[0], hidden.shape[2]) for m in context.mems):
+            shape = f"[positions, {hidden.shape[0]}, {hidden.shape[2]}]"
+            raise BlockError(f"mems of shape {list(context.mems[0].shape)} do not fit: each must be {shape}", "mems")
         return super().forward(hidden, context)
 
     def run(self, layer: Layer, hidden: Tensor, context: Context) -> Tensor:
-        if context.mems is not None:
-            memory = context.mems[context.layer].transpose(0, 1)
-        else:
-            memory = hidden.new_zeros(hidden.shape[0], self.memory_length, hidden.shape[-1])
-        if self.memory_length:
-            kept = torch.cat([memory, hidden], dim=1)[:, -self.memory_length :]
+        memory = self.recall(hidden, context)
+        kept = self.remember(memory, hidden, context)
+        if kept is not None:
             context.collect("mems", kept.detach().transpose(0, 1))
         context.memory = memory
         hidden = layer(hidden, context)
         context.memory = None
         return hidden
+
+    def recall(self, hidden: Tensor, context: Context) -> Tensor | None:
+        """The memory [B, memory, D] of the layer that runs now."""
+        if context.mems is not None:
+            return context.mems[context.layer].transpose(0, 1)
+        return hidden.new_zeros(hidden.shape[0], self.memory_length, hidden.shape[-1])
+
+    def remember(self, memory: Tensor | None, hidden: Tensor, context: Context) -> Tensor | None:
+        """The next memory of that layer, which is given `hidden`."""
+        return torch.cat([memory, hidden], dim=1)[:, -self.memory_length :] if self.memory_length else None

@@ -107,6 +107,16 @@ class TokenClassificationHead(Head):
         return {"loss": loss, "logits": logits}
 
 
+def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:
+    """Mean cross entropy of both ends, without positions outside the text. *Shape:* scores [B, L], positions [B]."""
+    outside = start.shape[1]
+    losses = [
+        F.cross_entropy(scores, positions.flatten().clamp(0, outside), ignore_index=outside)
+        for scores, positions in ((start, start_positions), (end, end_positions))
+    ]
+    return (losses[0] + losses[1]) / 2
+
+
 @register("question_answering_head")
 class QuestionAnsweringHead(Head):
     """Where the answer starts and ends. *Shape:* [B, L, D] -> start_logits, end_logits [B, L]; positions [B].
@@ -115,13 +125,15 @@ class QuestionAnsweringHead(Head):
 
     Args:
         hidden_size: D, width of the input.
+        dropout: probability of dropping a value of the input in training.
     """
 
     labels: ClassVar = ("start_positions", "end_positions")
 
-    def __init__(self, *, hidden_size: Size) -> None:
+    def __init__(self, *, hidden_size: Size, dropout: Probability = 0.0) -> None:
         super().__init__()
         self.projection = Linear(hidden_size, 2)
+        self.dropout = dropout
 
     def forward(
         self,
@@ -130,15 +142,10 @@ class QuestionAnsweringHead(Head):
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
     ) -> dict[str, Tensor | None]:
-        start, end = self.projection(hidden).unbind(dim=-1)
+        start, end = self.projection(F.dropout(hidden, self.dropout, self.training)).unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            outside = start.shape[1]
-            losses = [
-                F.cross_entropy(logits, positions.flatten().clamp(0, outside), ignore_index=outside)
-                for logits, positions in ((start, start_positions), (end, end_positions))
-            ]
-            loss = (losses[0] + losses[1]) / 2
+            loss = span_loss(start, end, start_positions, end_positions)
         return {"loss": loss, "start_logits": start.contiguous(), "end_logits": end.contiguous()}
 
 

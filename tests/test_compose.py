@@ -108,6 +108,14 @@ def test_null_is_a_value_of_an_hparam(folder: Path) -> None:
     assert "weights" not in made.tree
 
 
+def test_null_takes_an_hparam_away_once_nothing_refers_to_it(folder: Path) -> None:
+    made = child(folder, "hparams: {width: null, depth: null}\nconfigs: {plain: {read: {width: null}}}")
+    assert made.tree["hparams"] == {"depth": None, "names": ["a", "b"], "table": {"x": 1}}
+    assert ("hparams", "width") not in made.origins and made.explicit == set()
+    with pytest.raises(SpecError, match="unknown hparam `width`"):
+        override(made, ["width=3"])
+
+
 def test_explicit_hparams(folder: Path) -> None:
     assert compose("base.yaml").explicit == set()
     assert child(folder, "hparams: {depth: 3}").explicit == {"depth"}

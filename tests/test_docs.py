@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import re
 import runpy
@@ -13,9 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-import cases
 import pytest
 import torch
+import yaml
 
 import modelwright as mw
 from modelwright import cli
@@ -37,7 +36,7 @@ class Block(NamedTuple):
     page: str
     line: int
     language: str
-    about: str  # what follows the language: for YAML the spec that a fragment changes
+    about: str  # what follows the language: the file it is an excerpt of, or for YAML the spec that a fragment changes
     text: str
 
     def __str__(self) -> str:
@@ -52,6 +51,10 @@ def blocks(language: str, about: str | None = None) -> list[Block]:
             line = text.count("\n", 0, match.start()) + 1
             found.append(Block(page, line, match[1], match[2] or "", match[3]))
     return [block for block in found if block.language == language and about in (None, block.about)]
+
+
+def excerpts(language: str) -> list[Block]:
+    return [block for block in blocks(language) if "/" in block.about]
 
 
 def minilm() -> Path:
@@ -99,14 +102,13 @@ def test_python(page: str, cache: None, tmp_path: Path, monkeypatch: pytest.Monk
             exec(compile("\n" * block.line + block.text, str(ROOT / page), "exec"), namespace)
 
 
-@pytest.mark.parametrize("block", blocks("yaml"), ids=str)
+@pytest.mark.parametrize("block", [block for block in blocks("yaml") if block not in excerpts("yaml")], ids=str)
 def test_yaml(block: Block, tmp_path: Path) -> None:
     """Whole specs as they are; fragments as changes of another spec. Their mapping rules can be read too."""
     text = block.text
     if not re.search(r"^spec:", text, re.MULTILINE):
         assert re.match(rf"({'|'.join(SECTIONS)}):", text), "a fragment begins with a section"
-        base = {"distilbert": EXAMPLES / "distilbert.yaml", "": "bert"}.get(block.about, block.about)
-        text = f"spec: fragment\nextends: {base}\n" + text
+        text = f"spec: fragment\nextends: {block.about or 'bert'}\n" + text
     check_spec(tmp_path / "spec.yaml", text, complete=False)
 
 
@@ -206,17 +208,24 @@ def test_similarity_is_the_reference_s(capsys: pytest.CaptureFixture[str]) -> No
     assert (ours - vectors @ vectors.T).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("case", range(5))
-def test_the_family_that_is_added(case: int, tmp_path: Path) -> None:
-    """The cases that the page shows, under the parity test that every family has."""
-    pytest.importorskip("transformers")
-    from test_parity import test_parity as check
+@pytest.mark.parametrize("block", excerpts("yaml"), ids=str)
+def test_excerpts_of_specs(block: Block) -> None:
+    assert_within(yaml.safe_load(block.text), yaml.safe_load((ROOT / block.about).read_text()))
 
-    (block,) = blocks("python", "cases")
-    namespace = dict(vars(cases))
-    exec(compile("\n" * block.line + block.text, str(ROOT / block.page), "exec"), namespace)
-    assert len(namespace["DISTILBERT_CASES"]) == 5
-    check(dataclasses.replace(namespace["DISTILBERT_CASES"][case], spec=EXAMPLES / "distilbert.yaml"), tmp_path)
+
+@pytest.mark.parametrize("block", excerpts("python"), ids=str)
+def test_excerpts_of_code(block: Block) -> None:
+    assert block.text in (ROOT / block.about).read_text()
+
+
+def assert_within(part: object, whole: object) -> None:
+    """Mappings may leave keys out."""
+    if not isinstance(part, dict):
+        assert part == whole
+        return
+    assert part.keys() <= whole.keys(), part.keys() - whole.keys()
+    for key, value in part.items():
+        assert_within(value, whole[key])
 
 
 def test_own_block(plugins: None) -> None:

@@ -72,6 +72,46 @@ def test_parts_and_heads_a_checkpoint_lacks(folder: Path) -> None:
     assert len(allowed.load_report.missing) == 2
 
 
+ROBERTA = SMALL | {"type_vocab_size": 1}
+GPT = {"vocab_size": 40, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 24}
+DISTILBERT = {"vocab_size": 40, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 20, "max_position_embeddings": 24}
+
+
+@pytest.mark.parametrize(
+    ("reference", "config", "head", "besides", "unused"),
+    [
+        ("RobertaForMaskedLM", ROBERTA, "masked_lm",
+         {"roberta.embeddings.position_ids": torch.arange(24)[None], "roberta.pooler.dense.weight": torch.ones(16, 16),
+          "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias",
+          "roberta.pooler.dense.bias": torch.ones(16)}, 2),
+        ("OpenAIGPTLMHeadModel", GPT, "causal_lm",
+         {"transformer.h.0.attn.bias": torch.ones(1, 1, 24, 24).tril(), "transformer.position_ids": torch.arange(24),
+          "lm_head.weight": "transformer.tokens_embed.weight"}, 0),
+        ("CTRLLMHeadModel", GPT | {"dff": 20}, "causal_lm", {"lm_head.weight": "transformer.w.weight"}, 0),
+        ("DistilBertForMaskedLM", DISTILBERT, "masked_lm",
+         {"vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight"}, 0),
+    ],
+)  # fmt: skip
+def test_what_published_files_store_besides(
+    folder: Path, reference: str, config: dict, head: str, besides: dict, unused: int
+) -> None:
+    cls = getattr(transformers, reference)
+    cls(cls.config_class(**config)).save_pretrained(folder)
+
+    def add(tensors: dict[str, torch.Tensor]) -> None:
+        tensors |= {name: tensors[v].clone() if isinstance(v, str) else v for name, v in besides.items()}
+
+    report = mw.build(weights=edit(folder, add), head=head).load_report
+    assert len(report.unused) == unused and not report.fresh and not report.unexpected
+
+
+def test_a_task_checkpoint_without_pooler_is_a_body_with_a_fresh_one(folder: Path) -> None:
+    config = transformers.RobertaConfig(**ROBERTA, num_labels=3)
+    transformers.RobertaForSequenceClassification(config).save_pretrained(folder)
+    assert mw.build(weights=folder).load_report.fresh == ["pooler.dense.weight", "pooler.dense.bias"]
+    assert not mw.build(weights=folder, head="sequence_classification").load_report.fresh
+
+
 def test_labels_come_from_the_config(folder: Path) -> None:
     labels = {0: "a", 1: "b", 2: "c", 3: "d", 4: "e"}
     config = transformers.BertConfig(**SMALL, id2label=labels, label2id={v: k for k, v in labels.items()})

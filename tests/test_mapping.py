@@ -47,7 +47,11 @@ def test_patterns_match_whole_names() -> None:
     assert Pattern("a.b").match("aXb") is None
 
 
-SHAPES = {"t": (3, 5), "permute(2,0,1)": (2, 3, 4), "squeeze(0)": (1, 4, 6), "squeeze(0) | t": (1, 4, 6)}
+SHAPES = {
+    "t": (3, 5), "permute(2,0,1)": (2, 3, 4), "squeeze(0)": (1, 4, 6), "squeeze(0) | t": (1, 4, 6),
+    "flatten(1,3,2)": (4, 3, 2), "flatten(0,2,3)": (2, 3, 4), "flatten(1,3,2) | t": (4, 3, 2),
+    "flatten(0,2,3,4)": (2, 3, 4),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("text", SHAPES)
@@ -75,14 +79,20 @@ def test_chunk_cuts_and_joins_any_sizes(sizes: list[int], width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "ops", [["chunk", "t"], ["transposed"], ["t("], ["squeeze"], ["permute(x)"], ["permute(0,2)"], ["__import__('os')"]]
-)
+    "ops",
+    [["chunk", "t"], ["transposed"], ["t("], ["squeeze"], ["permute(x)"], ["permute(0,2)"], ["flatten"], ["flatten(1)"],
+     ["__import__('os')"]],
+)  # fmt: skip
 def test_unknown_operations_are_refused(ops: list[str]) -> None:
     with pytest.raises(OpError):
         Pipeline.parse(ops)
 
 
-@pytest.mark.parametrize(("text", "shape"), [("t", (3,)), ("permute(1,0)", (2, 2, 2)), ("squeeze(0)", (2, 3))])
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [("t", (3,)), ("permute(1,0)", (2, 2, 2)), ("squeeze(0)", (2, 3)), ("flatten(1,2,3)", (6, 3, 2)),
+     ("flatten(1,2,3)", (2, 2))],
+)  # fmt: skip
 def test_operations_refuse_shapes(text: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(OpError):
         Pipeline.parse([text]).shape(shape)

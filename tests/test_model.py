@@ -15,18 +15,37 @@ from modelwright.blocks.feed_forward import FeedForward
 TINY = {
     "bert": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
              "intermediate_size": 24, "max_position_embeddings": 32},
+    "ctrl": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+             "intermediate_size": 24},
+    "distilbert": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+                   "intermediate_size": 24, "max_position_embeddings": 32, "sinusoidal_positions": True},
+    "gpt": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "max_position_embeddings": 32},
     "gpt2": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
              "max_position_embeddings": 32},
+    "roberta": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "intermediate_size": 24, "max_position_embeddings": 34},
     "transfo_xl": {"vocab_size": 60, "cutoffs": [10, 30], "tie_projections": [False, True, True], "hidden_size": 16,
                    "embedding_divisor": 2, "num_hidden_layers": 2, "num_attention_heads": 2, "attention_head_size": 8,
                    "intermediate_size": 24, "memory_length": 5, "clamp_length": 6},
+    "xlm": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_languages": 3,
+            "max_position_embeddings": 32},
+    "xlnet": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+              "intermediate_size": 24},
 }  # fmt: skip
 IDS = torch.randint(0, 60, (2, 7), generator=torch.Generator().manual_seed(0))
+DECODERS = [("gpt2", {}), ("gpt", {}), ("ctrl", {}), ("bert", {"is_decoder": True}), ("roberta", {"is_decoder": True})]
 
 
 def tiny(spec: str, head: str | list[str] | None = None, **more: object) -> mw.Model:
     torch.manual_seed(0)
     return mw.build(spec, head=head, initializer_range=0.3, **(TINY[spec] | more))
+
+
+@pytest.fixture(autouse=True)
+def compiler_forgets() -> None:
+    """It compiles one function only so many times, and every model's `forward` is the same one."""
+    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("spec", TINY)
@@ -40,7 +59,7 @@ def test_compiles_whole_and_exports(spec: str) -> None:
         torch.testing.assert_close(exported(IDS).last_hidden_state, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", ["bert", "gpt2"])
+@pytest.mark.parametrize("spec", ["bert", "ctrl", "gpt2", "roberta", "xlm"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_exports_for_any_batch_and_length(spec: str, masked: bool) -> None:
     model = tiny(spec)
@@ -83,7 +102,7 @@ def test_runs_on_cuda(spec: str) -> None:
         torch.testing.assert_close(found, on_cpu(IDS).last_hidden_state, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize(("spec", "more"), [("gpt2", {}), ("bert", {"is_decoder": True})])
+@pytest.mark.parametrize(("spec", "more"), DECODERS)
 @pytest.mark.parametrize("padded", [False, True])
 def test_step_by_step_equals_full(spec: str, more: dict[str, bool], padded: bool) -> None:
     model = tiny(spec, "causal_lm", **more)
@@ -107,8 +126,9 @@ def test_step_by_step_equals_full(spec: str, more: dict[str, bool], padded: bool
     assert cache.get_seq_length() == 7 and len(cache) == 2 and cache[0][0].shape == (2, 2, 7, 8)
 
 
-def test_positions_count_on_from_the_cache() -> None:
-    model = tiny("gpt2", "causal_lm")
+@pytest.mark.parametrize(("spec", "more"), DECODERS)
+def test_positions_count_on_from_the_cache(spec: str, more: dict[str, bool]) -> None:
+    model = tiny(spec, "causal_lm", **more)
     with torch.no_grad():
         first = model(IDS[:, :4], use_cache=True)
         pairs = tuple((key.clone(), value.clone()) for key, value in first.past_key_values)  # as older code keeps them
@@ -267,6 +287,7 @@ def test_gradients_of_rows_that_see_nothing(spec: str) -> None:
 
 
 def test_decoding_with_the_cache_compiles_whole() -> None:
+    torch._dynamo.reset()
     model = tiny("gpt2", "causal_lm")
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
@@ -302,6 +323,14 @@ def test_untrained_models_start_as_their_blocks_say() -> None:
     assert (model.embeddings.token.weight[0] == 0).all() and (model.embeddings.norm.weight == 1).all()
     deep = mw.build("gpt2", **{**TINY["gpt2"], "hidden_size": 64, "num_hidden_layers": 8})
     assert deep.decoder.layers[0].attention.output.weight.std() < 0.006  # 0.02 / sqrt(2 * 8)
+    table = tiny("distilbert").embeddings.position.weight
+    assert not table.requires_grad and table[0].tolist() == [0, 1] * 8 and table[3, 0] == torch.tensor(3.0).sin()
+
+
+@pytest.mark.parametrize("spec", ["ctrl", "distilbert"])
+def test_sinusoids_come_in_pairs(spec: str) -> None:
+    with pytest.raises(mw.ModelwrightError, match="their width 17 is odd"):
+        tiny(spec, hidden_size=17, num_attention_heads=1)
 
 
 def test_the_cache_indexes_like_pairs() -> None:

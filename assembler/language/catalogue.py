@@ -15,8 +15,9 @@ def catalogue() -> list[dict[str, Any]]:
     for name in list_specs():
         composition = compose(name)
         tree, layers = composition.tree, composition.layers
+        own = layers[-1].document.tree
         about = tree.get("about") or {}
-        pretrained = {key: _where(targets) for key, targets in (tree.get("pretrained") or {}).items()}
+        pretrained = {key: _where(targets) for key, targets in (own.get("pretrained") or {}).items()}
         entries.append({
             "spec": name, "title": about.get("title", name), "paper": about.get("paper"),
             "reference": about.get("reference"), "extends": layers[-2].file.stem if len(layers) > 1 else None,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import Diagnostic, Place, SpecError, UsageError, did_you_mean
-from .documents import MAX_DEPTH, Path, at_override, one_line, parse_document, shown
+from .documents import MAX_DEPTH, Path, at_override, nodes, one_line, parse_document, shown
 from .layers import SECTIONS, Layer, find_spec, load_layers
+from .templates import references
 
 Overrides = Mapping[str, Any] | Sequence[str]
 
@@ -76,6 +77,7 @@ def compose(name_or_path: str | os.PathLike[str], overrides: Overrides | None = 
     with_configs = [index for index, layer in enumerate(layers) if "configs" in layer.document.tree]
     for layer in layers[with_configs[-1] + 1 if with_configs else 0 :]:
         composition.explicit |= set(_mapping(layer.document.tree.get("hparams")))
+    _delete_hparams(composition)
     return override(composition, overrides) if overrides else composition
 
 
@@ -103,14 +105,19 @@ def override(composition: Composition, overrides: Overrides) -> Composition:
     return result
 
 
-def nodes(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The value itself and everything below it, with paths, in order."""
-    waiting = [(path, value)]
-    while waiting:
-        path, value = waiting.pop()
-        yield path, value
-        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        waiting += [((*path, key), item) for key, item in items][::-1]
+def used_hparams(tree: Mapping[str, Any]) -> set[str]:
+    """Names of the hparams that a spec refers to or reads from config files."""
+    configs = _mapping(tree.get("configs")).values()
+    return set(references(tree)).union(*(_mapping(_mapping(config).get("read")) for config in configs))
+
+
+def _delete_hparams(composition: Composition) -> None:
+    """Those that an extending file has set to null, and that nothing refers to any more."""
+    hparams = _mapping(composition.tree.get("hparams"))
+    nulled = [n for n, v in hparams.items() if v is None and composition.origins["hparams", n].replaced is not None]
+    for name in set(nulled) - used_hparams(composition.tree) if nulled else ():
+        del hparams[name], composition.origins["hparams", name]
+        composition.explicit.discard(name)
 
 
 @dataclass(slots=True)

@@ -276,6 +276,16 @@ def _plain_scalar(text: str) -> Any:
     return text
 
 
+def nodes(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The value itself and everything below it, with paths, in order."""
+    waiting = [(path, value)]
+    while waiting:
+        path, value = waiting.pop()
+        yield path, value
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        waiting += [((*path, key), item) for key, item in items][::-1]
+
+
 def _flatten(node: _Node, path: Path, places: dict[Path, Place], key_places: dict[Path, Place]) -> Any:
     """The plain value of a node; notes places on the way. What an alias stands for has the place of its anchor."""
     places[path] = node.place

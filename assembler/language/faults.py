@@ -12,8 +12,7 @@ from typing import Any
 from jsonschema import Draft7Validator, ValidationError, validators
 
 from ...errors import did_you_mean, nearest, nearest_divisors
-from .compose import nodes
-from .documents import Path, shown
+from .documents import Path, nodes, shown
 
 Schema = Mapping[str, Any]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from ...errors import Diagnostic, Note, Place, SpecError, did_you_mean
 from .calc import CalcError, evaluate
-from .compose import Composition, Origin, nodes
-from .documents import MAX_DEPTH, Path, shown
-from .templates import Piece, Reference, TemplateError, has_interpolation, pieces
+from .compose import Composition, Origin
+from .documents import MAX_DEPTH, Path, nodes, shown
+from .templates import Piece, Reference, TemplateError, has_interpolation, pieces, references
 
 MAX_SIZE = 1_000_000  # values that interpolation may make in all; of texts, 64 characters count as one
 _PLACEHOLDER = re.compile(r"\b_(\d+)_\b")
@@ -99,19 +99,6 @@ def chain(composition: Composition, path: Path, hparams: Hparams | None = None) 
     if not notes and not isinstance(origin.value, dict | list):
         return (Note(f"{path[-1]} = {shown(origin.value)}", str(origin)),)
     return tuple(notes.values())
-
-
-def references(value: Any) -> list[str]:
-    """Names of the hparams that a value as written refers to, itself and below."""
-    found: dict[str, None] = {}
-    for _, item in nodes(value):
-        if has_interpolation(item):
-            try:
-                for piece in pieces(item):
-                    found.update(dict.fromkeys(() if isinstance(piece, str) else piece.names))
-            except TemplateError:  # reported when it is resolved
-                continue
-    return list(found)
 
 
 class _Problem(Exception):

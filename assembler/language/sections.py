@@ -59,6 +59,8 @@ class ConfigKey(_Section):
     """Whether null is a value; otherwise it counts as absent."""
     length_of: str | None = None
     """The hparam is the number of items under this key."""
+    without: str | None = None
+    """Not where the config has this key: for what a word meant before there was one. Read, never written."""
 
 
 _OneWay = Annotated[_Text | Annotated[ConfigKey, Tag(_TAGS[dict])], _BY_TYPE]

@@ -37,6 +37,8 @@ class ConfigMatch(NamedTuple):
     spec: str
     format: str
     match: Mapping[str, Any]
+    architectures: frozenset[str]
+    extends: str | None
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,14 @@ def pretrained_names() -> list[str]:
 
 
 def find_config_matches(config: Mapping[str, Any]) -> list[str]:
-    """Names of the specs that say a config like this is theirs."""
-    found = (entry for entry in _index(layers.SPECS)[1] if _fits(entry.match, config))
-    return list(dict.fromkeys(entry.spec for entry in found))
+    """Names of the specs that say a config like this is theirs: of several those that know its architecture, and of a
+    spec and one that extends it the former."""
+    found = [entry for entry in _index(layers.SPECS)[1] if _fits(entry.match, config)]
+    stated = config.get("architectures")
+    stated = {name for name in stated if isinstance(name, str)} if isinstance(stated, list) else set()
+    found = [entry for entry in found if entry.architectures & stated] or found
+    names = {entry.spec for entry in found}
+    return list(dict.fromkeys(entry.spec for entry in found if entry.extends not in names))
 
 
 @lru_cache(maxsize=4)
@@ -130,7 +137,8 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
             names.setdefault(name, []).extend(found)
         for format, config in (tree.get("configs") or {}).items():
             if match := config.get("match"):
-                matches.append(ConfigMatch(spec, format, match))
+                classes = frozenset(filter(None, (config.get("architectures") or {}).values()))
+                matches.append(ConfigMatch(spec, format, match, classes, tree.get("extends")))
     return names, matches
 
 

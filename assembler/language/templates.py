@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from .documents import nodes
 
 _REFERENCE = re.compile(r"\$\{\s*([A-Za-z_]\w*)((?:\.\w+|\[\w+\])*)\s*\}", re.ASCII)
 _CALC = re.compile(r"\$\{\s*calc\s*:", re.ASCII)
@@ -130,3 +133,16 @@ def _quoted(inside: str, character: str) -> str:
     if inside:
         return "" if character == inside else inside
     return character if character in "'\"" else ""
+
+
+def references(value: Any) -> list[str]:
+    """Names of the hparams that a value as written refers to, itself and below."""
+    found: dict[str, None] = {}
+    for _, item in nodes(value):
+        if has_interpolation(item):
+            try:
+                for piece in pieces(item):
+                    found.update(dict.fromkeys(() if isinstance(piece, str) else piece.names))
+            except TemplateError:  # reported when it is resolved
+                continue
+    return list(found)

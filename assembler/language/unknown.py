@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...errors import Diagnostic, did_you_mean
-from .compose import Composition, Origin
+from .compose import Composition, Origin, used_hparams
 from .documents import Path
 from .layers import SECTIONS
-from .resolve import references
+
+#: Formats of authors' releases. `pretrained:` may say where one is though no mapping reads it.
+RELEASES = ("google", "openai", "fairseq", "xlm", "kimiyoung", "trax", "meta", "keras")
 
 
 def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
@@ -28,7 +30,7 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
             yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
     for name, formats in pretrained.items():
         formats = formats if isinstance(formats, dict) else {}
-        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in formats]
+        meant += [("format", ("pretrained", name, format), (*weights, *RELEASES, "about")) for format in formats]
     for kind, path, known in meant:
         if path[-1] not in known:
             message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"
@@ -42,9 +44,7 @@ def _unused_hparams(composition: Composition, sections: Mapping[str, Mapping[str
     added = [name for name in hparams if _is_added(composition.origins["hparams", name])]
     if not added:
         return
-    used = set(references(composition.tree))
-    for config in sections.get("configs", {}).values():
-        used |= set(config.get("read") or ()) if isinstance(config, dict) else set()
+    used = used_hparams(composition.tree)
     for name in added:
         if name not in used and name.isidentifier():
             label = did_you_mean(name, (other for other in hparams if other in used))

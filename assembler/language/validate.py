@@ -19,7 +19,8 @@ from .documents import Path, shown
 from .faults import Fault, Schema, dotted, faults
 from .layers import SPECS
 from .plugins import load_plugins
-from .resolve import Hparams, chain, references, resolve, resolve_hparams
+from .resolve import Hparams, chain, resolve, resolve_hparams
+from .templates import references
 from .unknown import unknown_names
 
 if TYPE_CHECKING:

@@ -41,7 +41,8 @@ def read_config(
             known.add(key)
             value = config.get(key)
             nullable = not isinstance(way, str) and way.get("nullable") and key in config
-            if hparam in hparams or (value is None and not nullable):
+            passed_over = not isinstance(way, str) and way.get("without") in config
+            if hparam in hparams or passed_over or (value is None and not nullable):
                 continue
             if not isinstance(way, str) and "length_of" in way:
                 if not isinstance(value, dict | list):
@@ -49,12 +50,13 @@ def read_config(
                     continue
                 value = len(value)
             elif not isinstance(way, str) and "values" in way:
-                if not isinstance(value, str) or value not in way["values"]:
+                table = _table(way["values"])
+                if not isinstance(value, str | bool) or value not in table:
                     problems.append(
-                        Diagnostic(f"{name} says {key} = {value!r}; known are {', '.join(map(repr, way['values']))}")
+                        Diagnostic(f"{name} says {key} = {value!r}; known are {', '.join(map(repr, table))}")
                     )
                     continue
-                value = way["values"][value]
+                value = table[value]
             hparams[hparam] = value
     unknown = [key for key in config if key not in known]
     if unknown and not allow_unknown:
@@ -71,6 +73,11 @@ def read_config(
     if problems:
         raise WeightsError(*problems)
     return hparams
+
+
+def _table(values: Mapping[str, Any]) -> dict[str | bool, Any]:
+    """Their value -> ours. `true` and `false` are truth values, which YAML cannot say as keys here."""
+    return {{"true": True, "false": False}.get(theirs, theirs): ours for theirs, ours in values.items()}
 
 
 def _numbered(labels: Any) -> dict[int, str] | None:
@@ -91,14 +98,15 @@ def write_config(
         config["architectures"] = [architectures[head]]
     for hparam, alternatives in (rules.get("read") or {}).items():
         ways = alternatives if isinstance(alternatives, list) else [alternatives]
-        way = next((way for way in ways if isinstance(way, str) or "key" in way), None)
+        way = next((way for way in ways if isinstance(way, str) or ("key" in way and "without" not in way)), None)
         if way is None:
             continue
         value = hparams[hparam]
         if isinstance(way, str):
             config[way] = value
         else:
-            theirs = [key for key, ours in way.get("values", {value: value}).items() if ours == value]
+            table = _table(way["values"]) if "values" in way else {value: value}
+            theirs = [key for key, ours in table.items() if ours == value]
             if not theirs:
                 raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
             config[way["key"]] = theirs[0]

@@ -21,10 +21,9 @@ def find_repository(name: str) -> tuple[str | None, str]:
     """
     from ..hub import is_repo_id
 
-    known = find_pretrained(name)
-    if known:
-        spec, _, repository = known[0]
-        return spec, repository
+    for spec, _, target in find_pretrained(name):
+        if "://" not in target:  # a release of the authors
+            return spec, target
     close = nearest(name, pretrained_names(), count=2)
     ending = name.endswith((".safetensors", ".bin", ".pt", ".pth", ".json", ".txt"))
     if not is_repo_id(name) or ending or ("/" not in name and close):

@@ -6,6 +6,7 @@ An operation turns one stored tensor into one or, last in a row, several of ours
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,20 @@ def _squeeze(text: str, dim: int) -> Op:
     return Op(text, lambda tensor: tensor.squeeze(dim), lambda tensor: tensor.unsqueeze(dim), shape)
 
 
-_OPS: dict[str, Callable[..., Op]] = {"t": _transpose, "permute": _permute, "squeeze": _squeeze}
+def _flatten(text: str, dim: int, *sizes: int) -> Op:
+    if len(sizes) < 2:
+        raise OpError(f"`{text}` says no sizes; write flatten(dimension, size, size, …)")
+    end = dim + len(sizes)
+
+    def shape(stored: Shape) -> Shape:
+        if stored[dim:end] != sizes:
+            raise OpError(f"`{text}` wants sizes {list(sizes)} from dimension {dim} on in {list(stored)}")
+        return (*stored[:dim], math.prod(sizes), *stored[end:])
+
+    return Op(text, lambda tensor: tensor.flatten(dim, end - 1), lambda tensor: tensor.unflatten(dim, sizes), shape)
+
+
+_OPS: dict[str, Callable[..., Op]] = {"t": _transpose, "permute": _permute, "squeeze": _squeeze, "flatten": _flatten}
 CHUNK = "chunk"
 
 

@@ -56,9 +56,10 @@ def expand(left: str, right: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A left side without choices."""
+    """A left side without choices. With `glob`, `*` stands for anything."""
 
     text: str
+    glob: bool = False
 
     @cached_property
     def group(self) -> tuple[str, ...]:
@@ -70,14 +71,17 @@ class Pattern:
     def _regex(self) -> re.Pattern[str]:
         parts, end, seen = [], 0, set()
         for token in re.finditer(rf"{_GROUP.pattern}|{_INDEX.pattern}", self.text):
-            parts.append(re.escape(self.text[end : token.start()]))
+            parts.append(self._literal(self.text[end : token.start()]))
             if token[1] is not None:
                 parts.append("(?P<group>" + "|".join(map(re.escape, self.group)) + ")")
             else:
                 parts.append(rf"(?P={token[2]})" if token[2] in seen else rf"(?P<{token[2]}>\d+)")
                 seen.add(token[2])
             end = token.end()
-        return re.compile("".join([*parts, re.escape(self.text[end:])]))
+        return re.compile("".join([*parts, self._literal(self.text[end:])]))
+
+    def _literal(self, text: str) -> str:
+        return ".*".join(map(re.escape, text.split("*"))) if self.glob else re.escape(text)
 
     def match(self, name: str) -> dict[str, str] | None:
         """What the indices (and `group`) stand for in `name`."""

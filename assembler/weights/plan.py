@@ -127,7 +127,7 @@ def _sort_leftovers(
     plan: Plan, skeleton: Skeleton, format: str, section: Mapping[str, Any], stored: Stored, consumed: set[str]
 ) -> None:
     leftover = [name for name in stored.actual if name not in consumed]
-    ignore = [Pattern(text) for text in section.get("ignore") or ()]
+    ignore = [Pattern(text, glob=True) for text in section.get("ignore") or ()]
     for name in leftover[:]:
         spellings = (name, name.removeprefix(stored.prefix))
         if any(pattern.match(spelling) is not None for pattern in ignore for spelling in spellings):

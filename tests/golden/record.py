@@ -20,6 +20,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+#: What adds the same number to all scores of a softmax.
+UNSEEN = (
+    "key.bias", "k_lin.bias", "start_logits.dense.bias", "end_logits.LayerNorm.bias", "end_logits.dense_1.bias",
+)  # fmt: skip
+
 Outputs = dict[str, Any]  # name -> tensor or sequence of tensors
 Run = Callable[[nn.Module, "Call", dict[str, Any]], Outputs]
 
@@ -100,7 +105,7 @@ def _check_every_parameter_matters(
 ) -> None:
     calls = [Call(c.name, c.inputs, c.head, c.carry) for c in calls]
     for name, parameter in model.named_parameters():
-        if name.endswith("key.bias"):  # adds the same number to all scores of a row: softmax cannot see it
+        if name.endswith(UNSEEN):
             continue
         kept = parameter.detach().clone()
         with torch.no_grad():

@@ -1,13 +1,13 @@
 """The one parity helper: a reference model and ours, from the same checkpoint, on the same inputs.
 
-A case is data (see `cases.py`). Tolerance: 2e-5 for outputs of order one in float32, the project's own limit. For
+A case is data (see `cases/`). Tolerance: 2e-5 for outputs of order one in float32, the project's own limit. For
 larger values, and for gradients (sums over all positions), it grows with their size, as rounding does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class Case:
     next: Callable[[], dict[str, Tensor]] | None = None  # inputs of a second call, which gets ...
     carry: tuple[str, ...] = ()  # ... these outputs of the first as inputs
     dropped: frozenset[str] = frozenset()  # stored by the reference though the network does not read it, or twice
+    renamed: Mapping[str, str] = field(default_factory=dict)  # of tied tensors, the one we store -> the one it stores
     real: Callable[[dict[str, Tensor]], Tensor] | None = None  # rows that mean something, if not all
 
     def __str__(self) -> str:
@@ -42,10 +43,12 @@ class Case:
 
 
 def randomise(model: nn.Module, seed: int = 0) -> None:
-    """Weights large enough that every parameter moves the output: a permuted or dropped one must show."""
+    """Weights, and stored buffers, large enough that each moves the output: a permuted or dropped one must show."""
     generator = torch.Generator().manual_seed(seed)
+    stored = model.state_dict()
+    buffers = [buffer for name, buffer in model.named_buffers() if name in stored and buffer.is_floating_point()]
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in [*model.parameters(), *buffers]:
             around = 1.0 if parameter.dim() == 1 and bool((parameter == 1).all()) else 0.0
             parameter.copy_(around + 0.3 * torch.randn(parameter.shape, generator=generator))
 
@@ -57,11 +60,17 @@ def assert_close(ours: Tensor, theirs: Tensor, what: str, tolerance: float = TOL
     assert gap <= limit, f"{what}: differs by {gap:.2e}, allowed {limit:.1e}"
 
 
+def flat(values: Sequence[Tensor | Sequence[Tensor]]) -> list[Tensor]:
+    """The tensors of a tuple which may hold pairs (of two streams)."""
+    return [tensor for value in values for tensor in ([value] if isinstance(value, Tensor) else value)]
+
+
 def assert_outputs(ours: Any, theirs: Any, names: tuple[str, ...], rows: Tensor | None = None) -> None:
     """`rows` [B, L] selects the positions to compare in tensors that begin with [B, L]."""
     for name in names:
         expected, found = theirs[name], getattr(ours, name)
         if not isinstance(expected, Tensor):
+            expected, found = flat(expected), flat(found)
             assert len(expected) == len(found), f"{name}: {len(found)} and {len(expected)} layers"
             pairs = [(f"{name}[{i}]", a, b) for i, (a, b) in enumerate(zip(found, expected, strict=True))]
         else:
@@ -85,7 +94,7 @@ def stored_gradients(model: mw.Model, names: set[str]) -> dict[str, Tensor]:
         gradients = [model.get_parameter(target).grad for target in source.targets]
         if any(gradient is None for gradient in gradients):
             continue
-        for prefix in section["prefix"] if source.body else [""]:
+        for prefix in (section.get("prefix") or [""]) if source.body else [""]:
             for stored in (source.stored, twins.get(source.stored, source.stored)):
                 if prefix + stored in names:
                     found[prefix + stored] = source.pipeline.inverse(gradients)

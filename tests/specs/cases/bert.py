@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from parity import Case
 
-from .shared import B, L, classes, encoder, ids, lm_labels, right_padding, spans, texts
+from .shared import B, L, classes, embeds, encoder, ids, lm_labels, right_padding, spans, texts
 
 BERT = {
     "vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 37,
@@ -18,9 +18,7 @@ CASES = [
     Case("no-inputs-but-ids", "bert", "BertModel", BERT, texts(99), outputs=("last_hidden_state", "pooler_output")),
     Case("positions", "bert", "BertModel", BERT, texts(99, position_ids=torch.arange(L, 2 * L).expand(B, L)),
          outputs=("last_hidden_state",)),
-    Case("embeds", "bert", "BertModel", BERT,
-         lambda: {"inputs_embeds": torch.randn(B, L, 32, generator=torch.Generator().manual_seed(4))},
-         outputs=("last_hidden_state",)),
+    Case("embeds", "bert", "BertModel", BERT, embeds, outputs=("last_hidden_state",)),
     Case("gelu_new-chunks", "bert", "BertModel", BERT | {"hidden_act": "gelu_new", "chunk_size_feed_forward": 3},
          bert_inputs, outputs=("last_hidden_state",)),
     Case("relu", "bert", "BertModel", BERT | {"hidden_act": "relu", "layer_norm_eps": 1e-5}, bert_inputs,

@@ -4,7 +4,7 @@ import torch
 from parity import Case
 from torch import Tensor
 
-from .shared import B, L, classes, encoder, ids, left_padding, lm_labels, real_rows, right_padding, spans, texts
+from .shared import B, L, classes, embeds, encoder, ids, left_padding, lm_labels, real_rows, right_padding, spans, texts
 
 GPT2 = {
     "vocab_size": 99, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 40, "resid_pdrop": 0.0, "embd_pdrop": 0.0,
@@ -33,9 +33,7 @@ CASES = [
          outputs=("last_hidden_state",)),
     Case("inner-relu", "gpt2", "GPT2Model", GPT2 | {"n_inner": 48, "activation_function": "relu"}, texts(99),
          outputs=("last_hidden_state",)),
-    Case("embeds", "gpt2", "GPT2Model", GPT2,
-         lambda: {"inputs_embeds": torch.randn(B, L, 32, generator=torch.Generator().manual_seed(4))},
-         outputs=("last_hidden_state",)),
+    Case("embeds", "gpt2", "GPT2Model", GPT2, embeds, outputs=("last_hidden_state",)),
     Case("cross-attention", "gpt2", "GPT2Model", GPT2 | {"add_cross_attention": True}, texts(99, **encoder),
          outputs=("last_hidden_state", "cross_attentions")),
     Case("causal_lm", "gpt2", "GPT2LMHeadModel", GPT2, texts(99), "causal_lm", lm_labels(99)),

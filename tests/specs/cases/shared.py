@@ -29,6 +29,10 @@ def texts(vocab: int, **more: Tensor) -> Callable[[], dict[str, Tensor]]:
     return lambda: {"input_ids": ids(vocab), **more}
 
 
+def embeds() -> dict[str, Tensor]:
+    return {"inputs_embeds": torch.randn(B, L, 32, generator=torch.Generator().manual_seed(4))}
+
+
 def lm_labels(vocab: int) -> Callable[[], dict[str, Tensor]]:
     labels = ids(vocab, seed=7)
     labels[0, :3] = -100
