@@ -245,7 +245,7 @@ def _plain(value: Any, place: Place, depth: int = 0) -> Any:
 
 
 def _other_block(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return "block" in old and "block" in new and old["block"] != new["block"]
+    return any(key in old and key in new and old[key] != new[key] for key in ("block", "type"))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
