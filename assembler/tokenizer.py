@@ -53,7 +53,7 @@ def load_tokenizer(
     if section is None:
         raise TokenizerError(f"{loaded.name} has no `tokenizer:` section", help="add one to the spec")
     if local:
-        return build_tokenizer(section, path, **options)
+        return build_tokenizer(section, path, read_symbols=read_symbols, **options)
     from ..tokenizers.files import file_names, file_sets
     from .hub import fetch, known_as
 
@@ -65,7 +65,14 @@ def load_tokenizer(
             break
     else:
         found = fetch(repository, sets[0], revision=revision, cache_dir=cache_dir)  # tells what is wrong
-    return build_tokenizer(section, found, **options)
+    return build_tokenizer(section, found, read_symbols=read_symbols, **options)
+
+
+def read_symbols(path: Path) -> list[str]:
+    """The words of a pickled vocabulary."""
+    from .stores.symbols import read_symbols as read
+
+    return read(path)
 
 
 def _spec_beside(config: Path, name: str) -> str:

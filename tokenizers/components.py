@@ -11,6 +11,8 @@ from .bpe import BytePairs
 from .byte_level import ByteLevelWords
 from .chunks import ChunkPipeline
 from .decoder import BlankDecoder, ByteLevelDecoder, JoinedDecoder, SuffixDecoder, WordPieceDecoder
+from .moses import MosesWords
+from .moses_decoder import MosesDecoder
 from .normalizer import BasicNormalizer
 from .pipeline import Pipeline, TextPipeline, Unchanged, WordPipeline
 from .pre_tokenizer import PatternWords, WhitespacePunctuation
@@ -26,10 +28,11 @@ COMPONENTS: dict[str, dict[str, type]] = {
     "normalizer": {"none": Unchanged, "basic": BasicNormalizer, "tidy": TidyNormalizer},
     "pre_tokenizer": {
         "whitespace_punctuation": WhitespacePunctuation, "byte_level": ByteLevelWords, "pattern": PatternWords,
+        "moses": MosesWords,
     },
     "decoder": {
         "wordpiece": WordPieceDecoder, "byte_level": ByteLevelDecoder, "suffix": SuffixDecoder,
-        "blank": BlankDecoder, "joined": JoinedDecoder, "sentencepiece": SentencePieceDecoder,
+        "moses": MosesDecoder, "blank": BlankDecoder, "joined": JoinedDecoder, "sentencepiece": SentencePieceDecoder,
     },
 }
 

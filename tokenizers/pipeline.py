@@ -31,8 +31,9 @@ class PreTokenizer(Protocol):
     def split(self, text: str, first: bool) -> list[str]:
         """The words of a text; `first`: nothing stands before it."""
 
-    def spans(self, text: str, first: bool) -> Iterable[tuple[int, str]]:
-        """The words, each with the index at which it begins; -1 for one that begins with an added character."""
+    def spans(self, text: str, first: bool) -> Iterable[tuple[int | Sequence[int], str]]:
+        """The words, each with the index at which it begins, -1 for one that begins with an added character; or with
+        the indices of its characters."""
 
 
 class Model(Protocol):
@@ -91,7 +92,9 @@ class WordPipeline:
             pieces, spans = within = known[word]
             ids += pieces
             words += [number] * len(pieces)
-            if begin < 0 or shift is None:
+            if not isinstance(begin, int):
+                spans = [(origins[begin[a]], origins[begin[b - 1]] + 1) for a, b in spans]
+            elif begin < 0 or shift is None:
                 spans = [
                     (origins[max(a + begin, 0)], origins[max(b + begin - 1, 0)] + 1) for a, b in spans
                 ]

@@ -8,6 +8,7 @@ where in it. So names and shapes are known before a byte of the tensors is read.
 from __future__ import annotations
 
 import pickletools
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from .base import Refused
@@ -44,21 +45,29 @@ class PickleStream:
         raise Refused(f"its pickle is over {BYTES >> 20} MiB, too large for a state dict")
 
 
-def read_pickle(stream: PickleStream) -> tuple[object, dict[str, StoredStorage]]:
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Stands for a class, a function, or what one of them would make. Nothing is ever asked of it."""
+
+    name: str
+
+
+def read_pickle(stream: PickleStream, *, foreign: bool = False) -> tuple[object, dict[str, StoredStorage]]:
     """The value of one pickle, and the storages it refers to by their keys; the stream is left behind it.
 
-    Numbers, texts, tuples, lists and dicts come as themselves (sets as lists), tensors as `StoredTensor`.
-    Raises `Refused`.
+    Numbers, texts, tuples, lists and dicts come as themselves (sets as lists), tensors as `StoredTensor`. `foreign`:
+    other objects are `Foreign` instead of refused. Raises `Refused`.
     """
     storages: dict[str, StoredStorage] = {}
     try:
-        return _interpret(stream, storages), storages
+        return _interpret(stream, storages, foreign), storages
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:  # how a damaged program stumbles
         where = f"near byte {stream.position} of the file"
         raise Refused(f"its pickle is damaged {where} ({type(error).__name__}: {ascii(str(error)[:200])})") from None
 
 
-def _interpret(stream: PickleStream, storages: dict[str, StoredStorage]) -> object:
+def _interpret(stream: PickleStream, storages: dict[str, StoredStorage], foreign: bool) -> object:
+    find, apply = (_foreign, _apply_foreign) if foreign else (look_up, call)
     stack: list = []
     outer: list[list] = []  # the stacks below each open mark
     memo: dict[int, object] = {}
@@ -109,15 +118,17 @@ def _interpret(stream: PickleStream, storages: dict[str, StoredStorage]) -> obje
                 items, stack = stack, outer.pop()
                 fill(_target(stack, dict), items)
             case "GLOBAL":
-                stack.append(look_up(argument.replace(" ", ".", 1)))
+                stack.append(find(argument.replace(" ", ".", 1)))
             case "STACK_GLOBAL":
-                stack.append(look_up(".".join(_pop(stack, 2))))
+                stack.append(find(".".join(_pop(stack, 2))))
             case "REDUCE":
                 function, arguments = _pop(stack, 2)
-                stack.append(call(function, arguments))
+                stack.append(apply(function, arguments))
+            case "NEWOBJ" if foreign:
+                stack.append(apply(*_pop(stack, 2)))
             case "BUILD":
                 stack.pop()  # attributes: of an OrderedDict (module versions) or a tensor
-                _target(stack, dict, StoredTensor)
+                _target(stack, dict, StoredTensor, Foreign)
             case "BINPERSID":
                 storage = storage_of(*stack.pop())
                 if storages.setdefault(storage.key, storage) != storage:
@@ -128,6 +139,27 @@ def _interpret(stream: PickleStream, storages: dict[str, StoredStorage]) -> obje
             case name:
                 raise Refused(f"its pickle uses the instruction {name}, which tensors do not need", RESAVE)
     raise Refused("its pickle does not end")
+
+
+def _foreign(name: str) -> Foreign:
+    return Foreign(name)
+
+
+def _apply_foreign(function: object, arguments: object) -> object:
+    """What a call makes: a dictionary if the kind is one, else a stranger."""
+    name = function.name if isinstance(function, Foreign) else ""
+    if name in ("collections.OrderedDict", "collections.Counter", "collections.defaultdict", "builtins.dict"):
+        return _dictionary(arguments)
+    return Foreign(name)
+
+
+def _dictionary(arguments: object) -> dict:
+    """The dictionary made of nothing, of a dictionary, or of pairs; what is said of other arguments does not matter."""
+    made: dict = {}
+    source = arguments[0] if isinstance(arguments, tuple) and arguments else ()
+    pairs = [*source.items()] if isinstance(source, dict) else source if isinstance(source, list) else ()
+    fill(made, [item for pair in pairs for item in pair])
+    return made
 
 
 def _pop(stack: list, count: int) -> list:
