@@ -3,27 +3,33 @@
 from . import (  # noqa: F401  (importing a module registers its blocks)
     adaptive,
     attention,
+    axial_positions,
     beam_head,
+    chunks,
     decoder_inputs,
     embeddings,
     feed_forward,
     language_heads,
     layer,
+    local_attention,
+    lsh_attention,
     norm,
     padding,
     pooler,
     position_bias,
     positions,
     relative_attention,
+    reversible,
     stack,
     task_heads,
     two_stream,
 )
 from .base import INPUTS, Bias, Context, Embedding, Head, Norm, Part, Pooler, Sublayer
 from .cache import KeyValueCache
+from .layer import Layer
 from .registry import BlockError, Factory, blocks, get, parameters, register
 
 __all__ = [
-    "INPUTS", "Bias", "BlockError", "Context", "Embedding", "Factory", "Head", "KeyValueCache", "Norm", "Part",
-    "Pooler", "Sublayer", "blocks", "get", "parameters", "register",
+    "INPUTS", "Bias", "BlockError", "Context", "Embedding", "Factory", "Head", "KeyValueCache", "Layer", "Norm",
+    "Part", "Pooler", "Sublayer", "blocks", "get", "parameters", "register",
 ]  # fmt: skip

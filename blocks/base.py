@@ -60,6 +60,8 @@ class Context:
     target_ids: Tensor | None = None  # [B, L], labels of the head that are the text to decode
     choices: int | None = None  # rows of the batch that belong together, when the inputs had three dimensions
 
+    unpadded_length: int | None = None  # L as it was, while chunks are filled up
+
     output_hidden_states: bool = False
     output_attentions: bool = False
 

@@ -52,6 +52,7 @@ class TokenLookup(Lookup):
         padding_id: token whose row starts as zero and is not trained.
         scale: factor on the vectors.
         scale_given: whether it is a factor on the caller's vectors, too.
+        dropout: probability of dropping a value of them in training, before anything is added.
     """
 
     reads: ClassVar = frozenset({"input_ids", "inputs_embeds"})
@@ -64,12 +65,17 @@ class TokenLookup(Lookup):
         padding_id: Count | None = None,
         scale: float = 1.0,
         scale_given: bool = False,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__(size, width, padding_id)
         self.scale = scale
         self.scale_given = scale_given
+        self.dropout = dropout
 
     def forward(self, context: Context) -> Tensor:
+        return F.dropout(self._vectors(context), self.dropout, self.training)
+
+    def _vectors(self, context: Context) -> Tensor:
         given = context.inputs_embeds
         if given is None and context.input_ids is None:
             raise BlockError("no token ids and no vectors in their place", "input_ids")
@@ -90,6 +96,7 @@ class PositionLookup(Lookup):
         offset: row of the first position.
         padding_id: token that fills up short rows, where it is not to be counted.
         sinusoidal: whether the table starts as sinusoids, in turn, and is not trained.
+        dropout: probability of dropping a value of the vectors in training, before anything is added.
     """
 
     reads: ClassVar = frozenset({"position_ids"})
@@ -102,12 +109,14 @@ class PositionLookup(Lookup):
         offset: Count = 0,
         padding_id: Count | None = None,
         sinusoidal: bool = False,
+        dropout: Probability = 0.0,
     ) -> None:
         if sinusoidal:
             check_pairs(width)
         self.sinusoidal = sinusoidal
         super().__init__(size, width, padding_id)
         self.offset = offset
+        self.dropout = dropout
         self.weight.requires_grad_(not sinusoidal)
 
     def reset_parameters(self, std: float = 0.02) -> None:
@@ -120,6 +129,9 @@ class PositionLookup(Lookup):
                 self.weight.copy_(table)
 
     def forward(self, context: Context) -> Tensor:
+        return F.dropout(self._vectors(context), self.dropout, self.training)
+
+    def _vectors(self, context: Context) -> Tensor:
         given = context.input_ids if context.inputs_embeds is None else context.inputs_embeds
         end = context.past_length + given.shape[1] + self.offset
         if context.position_ids is None and end > self.weight.shape[0]:

@@ -24,6 +24,8 @@ class Layer(Block, nn.Module):
         dropout: probability of dropping a value of f(x) in training.
     """
 
+    kind: str | None = None  # of a stack that has several
+
     def __init__(
         self,
         *,
@@ -33,6 +35,7 @@ class Layer(Block, nn.Module):
         dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
+        self.residual = residual
         self.dropout = dropout
         self._arrange = self._pre if residual == "pre" else self._post
         for name, operation in sublayers.items():
@@ -52,9 +55,13 @@ class Layer(Block, nn.Module):
         memory = context.memory
         if memory is not None and "mems" in operation.reads:
             context.memory = operation.norm(memory)  # what is attended to is normed alike, old or new
-        hidden = hidden + self._drop(operation(operation.norm(hidden), context))
+        hidden = hidden + self.change(operation, hidden, context)
         context.memory = memory
         return hidden
+
+    def change(self, operation: Sublayer, hidden: Tensor, context: Context) -> Tensor:
+        """What an operation that is normed first adds to the hidden states. *Shape:* [B, L, D] -> [B, L, D]."""
+        return self._drop(operation(operation.norm(hidden), context))
 
     def _drop(self, hidden: Tensor) -> Tensor:
         return F.dropout(hidden, self.dropout, self.training)

@@ -28,9 +28,10 @@ SlotKind = Literal["one", "factory", "named"]
 
 
 class Factory(Generic[T]):
-    """Annotation of a slot that wants a function `() -> T`, because the block builds several."""
+    """Annotation of a slot that wants a function `() -> T`, because the block builds several. Where layers are of
+    several kinds, the function takes the kind."""
 
-    def __call__(self) -> T: ...
+    def __call__(self, kind: str | None = None) -> T: ...
 
 
 class BlockError(UsageError, ValueError):

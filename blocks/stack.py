@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 import torch
@@ -13,6 +14,20 @@ from .layer import Layer
 from .registry import BlockError, Count, Factory, Probability, Range, register
 
 Repeats = Annotated[int, Range(1, 10_000)]
+Kinds = list[str]
+
+
+def layers(layer: Factory[Layer], repeat: int, kinds: Kinds | None = None) -> Iterator[Layer]:
+    """`repeat` layers of the kinds in turn."""
+    if kinds is not None and not kinds:
+        raise BlockError("no kinds of layers", "kinds")
+    for index in range(repeat):
+        if kinds is None:
+            yield layer()
+        else:
+            made = layer(kinds[index % len(kinds)])
+            made.kind = kinds[index % len(kinds)]
+            yield made
 
 
 @register("stack")
@@ -24,6 +39,7 @@ class Stack(Part):
     Args:
         layer: made `repeat` times.
         repeat: number of layers.
+        kinds: kind of each layer, from the beginning again if there are fewer; for `by_kind` in the layer.
         norm: applied after the last layer.
         dropout: probability of dropping a value of the result in training.
         position_bias: added to the scores of self-attention in every layer.
@@ -38,13 +54,14 @@ class Stack(Part):
         *,
         layer: Factory[Layer],
         repeat: Repeats,
+        kinds: Kinds | None = None,
         norm: Norm | None = None,
         dropout: Probability = 0.0,
         position_bias: Bias | None = None,
         zero_padding: bool = False,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layer() for _ in range(repeat))
+        self.layers = nn.ModuleList(layers(layer, repeat, kinds))
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
         self.position_bias = position_bias

@@ -32,6 +32,10 @@ TINY = {
             "max_position_embeddings": 32},
     "xlnet": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
               "intermediate_size": 24},
+    "reformer": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+                 "attention_head_size": 8, "intermediate_size": 24, "axial_pos_shape": [4, 8],
+                 "axial_pos_embds_dim": [4, 12], "local_chunk_length": 2, "lsh_chunk_length": 4, "num_buckets": [2, 4],
+                 "hash_seed": 3},
 }  # fmt: skip
 IDS = torch.randint(0, 60, (2, 7), generator=torch.Generator().manual_seed(0))
 DECODERS = [("gpt2", {}), ("gpt", {}), ("ctrl", {}), ("bert", {"is_decoder": True}), ("roberta", {"is_decoder": True})]

@@ -44,6 +44,7 @@ def faults(tree: Mapping[str, Any], schema: Schema) -> Iterator[Fault]:
             yield fault
     if known:
         yield from unprovided(tree, schema)
+        yield from unsaid_kinds(tree.get("model"), ("model",))
     if not tree.get("model") and not str(tree.get("spec")).startswith("_"):
         help = "write one, or `extends` and what is to change; a spec that only others extend has _ before its name"
         yield Fault((), "the spec has no `model`", help=help)
@@ -161,7 +162,8 @@ def _absent(error: ValidationError, schema: Schema) -> Iterator[Fault]:
     path = tuple(error.absolute_path)
     if error.validator_value == "always":
         category = next(iter(_references(error.schema)), None)
-        choices = schema["definitions"][category]["properties"]["block"]["enum"] if category else []
+        definition = schema["definitions"][category] if category else {"properties": {"block": {"enum": []}}}
+        choices = definition.get("else", definition)["properties"]["block"]["enum"]
         yield Fault(path, f"`{dotted(path)}` cannot be left out", help="fitting blocks: " + ", ".join(choices))
     else:
         help = "null takes away what `extends` brought"
@@ -245,6 +247,25 @@ def unprovided(tree: Mapping[str, Any], schema: Schema) -> Iterator[Fault]:
         if output in makers:
             way = f"`model.{makers[output]}` makes it, but comes later"
         yield Fault(path, f"`{dotted(path)}` reads `{output}`, which no part before it makes", help=way)
+
+
+def unsaid_kinds(node: Any, path: Path, kinds: Any = None, stated: Path = ()) -> Iterator[Fault]:
+    """Kinds of layers that a `by_kind` below says nothing for; `kinds` are those that the stack around it states."""
+    if not isinstance(node, dict) or node.get("when") is False:
+        return
+    if "block" in node and "kinds" in node:
+        kinds, stated = node["kinds"], (*path, "kinds")
+    table, here = node.get("by_kind"), (*path, "by_kind")
+    if isinstance(table, dict) and kinds is None:
+        help = "give the stack around it `kinds`, or name one block"
+        yield Fault(here, f"`{dotted(here)}`, but the layers are all of one kind", help=help, on_key=True)
+    elif isinstance(table, dict) and isinstance(kinds, list):
+        for kind in dict.fromkeys(map(str, kinds)):
+            if kind not in table:
+                label, message = did_you_mean(kind, table), f"`{dotted(here)}` says nothing for layers of kind `{kind}`"
+                yield Fault(here, message, label, on_key=True, chain=(stated,))
+    for key, child in node.items():
+        yield from unsaid_kinds(child, (*path, key), kinds, stated)
 
 
 def _nodes(node: Any, path: Path, schema: Schema) -> Iterator[tuple[Path, Schema]]:

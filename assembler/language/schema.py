@@ -158,8 +158,8 @@ def categories() -> list[type[nn.Module]]:
 def category_schema(category: type[nn.Module]) -> Schema:
     """A node whose block is of this category; null in a spec that takes away what the spec it extends has."""
     names = [name for name, _ in registry.blocks(category)]
-    return {
-        "description": summary(category),
+    about = {"description": summary(category)}
+    one = {
         "type": ["object", "null"],
         "properties": {"block": {"enum": names}},
         "x-required": ["block"],
@@ -170,6 +170,18 @@ def category_schema(category: type[nn.Module]) -> Schema:
             }
             for name in names
         ],
+    }
+    if issubclass(category, Part | Head):  # these are in no layer
+        return about | one
+    table = {
+        "description": "Kind of layer -> the block it has here; in the layers of a stack that has `kinds`.",
+        "type": "object",
+        "additionalProperties": {"allOf": [{"$ref": REF + category.__name__}], "x-present": "entry"},
+    }
+    return about | {
+        "if": {"type": "object", "required": ["by_kind"]},
+        "then": {"properties": {"by_kind": table}, "additionalProperties": False},
+        "else": one,
     }
 
 

@@ -61,6 +61,8 @@ class ConfigKey(_Section):
     """The hparam is the number of items under this key."""
     without: str | None = None
     """Not where the config has this key: for what a word meant before there was one. Read, never written."""
+    repeat_to: str | None = None
+    """The hparam that says how many items are written: a shorter list begins again, a longer one is cut."""
 
 
 _OneWay = Annotated[_Text | Annotated[ConfigKey, Tag(_TAGS[dict])], _BY_TYPE]
@@ -96,6 +98,8 @@ class StoredUnder(_Section):
 
     from_: str = Field(alias="from")
     when: Annotated[_Text | Annotated[bool, Tag("<another>")], _BY_TYPE] | None = None
+    kind: str | None = None
+    """Of layers: it holds for those of this kind only."""
 
 
 _OneSource = Annotated[_Text | Annotated[StoredUnder, Tag(_TAGS[dict])], _BY_TYPE]

@@ -102,11 +102,14 @@ def write_config(
         if way is None:
             continue
         value = hparams[hparam]
+        if isinstance(way, Mapping) and way.get("repeat_to"):
+            value = [value[index % len(value)] for index in range(hparams[way["repeat_to"]])]
         if isinstance(way, str):
             config[way] = value
         else:
-            table = _table(way["values"]) if "values" in way else {value: value}
-            theirs = [key for key, ours in table.items() if ours == value]
+            theirs = [value]
+            if "values" in way:
+                theirs = [key for key, ours in _table(way["values"]).items() if ours == value]
             if not theirs:
                 raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
             config[way["key"]] = theirs[0]

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from ...blocks import Layer
 from ...errors import Diagnostic, Place, SpecError, did_you_mean
 from .ops import OpError, Pipeline
-from .patterns import Pattern, PatternError, expand, fill, first_that_holds
+from .patterns import Pattern, PatternError, all_that_hold, expand, fill
 from .report import fold
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Rule:
     right: str  # template of the stored name
     ops: tuple[str, ...]
     place: Place | None
+    kind: str | None = None  # of the layers it is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +56,31 @@ def find_sources(
     rules = section.get("rules") or {}
     places = {key: model.spec.place(("weights", format, "rules", key)) for key in rules}
     owners = [*model.part_names, *(f"{HEADS}{name}" for name in model.heads)]
-    compiled = compile_rules(rules, places, owners)
+    compiled = compile_rules(rules, places, owners, set(layer_kinds(model).values()))
     return expand_rules(model, compiled, section.get("leaves") or {}, fresh=fresh, where=f"weights.{format}.rules")
 
 
 def compile_rules(
-    rules: Mapping[str, Any], places: Mapping[str, Place], parts: Iterable[str]
+    rules: Mapping[str, Any], places: Mapping[str, Place], parts: Iterable[str], kinds: Collection[str] = ()
 ) -> list[Rule]:
     """Rules of the spec whose `when` holds (already interpolated), choices expanded. SpecError if they are malformed.
 
-    A rule about a part or head that the model does not have is left out; `parts` are those it has.
+    A rule about a part, a head or a kind of layer that the model does not have is left out; `parts` and `kinds` are
+    those it has. Of alternatives the first counts that is for all kinds, and before it those for one kind each.
     """
     compiled, problems, present = [], [], set(parts)
     for key, value in rules.items():
-        chosen = first_that_holds(value, "from")
-        if chosen is None:
-            continue
         try:
-            for left, right in expand(key, chosen["from"]):
-                if _owner(left) not in present:
-                    continue
-                stored, *ops = (piece.strip() for piece in right.split("|"))
-                Pipeline.parse(ops)
-                compiled.append(Rule(key, Pattern(left), stored, tuple(ops), places.get(key)))
+            for chosen in all_that_hold(value, "from"):
+                kind = chosen.get("kind")
+                for left, right in expand(key, chosen["from"]) if kind is None or kind in kinds else ():
+                    if _owner(left) not in present:
+                        continue
+                    stored, *ops = (piece.strip() for piece in right.split("|"))
+                    Pipeline.parse(ops)
+                    compiled.append(Rule(key, Pattern(left), stored, tuple(ops), places.get(key), kind))
+                if kind is None:
+                    break
         except (PatternError, OpError) as error:
             problems.append(Diagnostic(str(error), place=places.get(key)))
     if problems:
@@ -110,12 +114,14 @@ def expand_rules(
     kinds = {name: getattr(module, "leaf", "") for name, module in model.named_modules()}
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     canonical = canonical_names(model)
+    of_layers = layer_kinds(model)
     for name in names:
         owner, _, leaf = name.rpartition(".")
-        found = [(rule, values, "") for rule in rules if (values := rule.left.match(name)) is not None]
+        kind = next((kind for layer, kind in of_layers.items() if name.startswith(f"{layer}.")), None)
+        found = [(rule, values, "") for rule, values in _matching(name, kind, rules)]
         if not found:
             suffix = leaves.get(kinds[owner], {}).get(leaf, f".{leaf}")
-            found = [(rule, values, suffix) for rule in rules if (values := rule.left.match(owner)) is not None]
+            found = [(rule, values, suffix) for rule, values in _matching(owner, kind, rules)]
         if not found:
             if canonical[name] == name and _owner(name) not in fresh:
                 homeless.append(name)
@@ -146,6 +152,20 @@ def expand_rules(
     if problems:
         raise SpecError(*problems)
     return list(sources.values())
+
+
+def _matching(name: str, kind: str | None, rules: Sequence[Rule]) -> list[tuple[Rule, dict[str, str]]]:
+    """The rules about a name in a layer of this kind; of a rule's alternatives the first."""
+    found: dict[tuple[str, str], tuple[Rule, dict[str, str]]] = {}
+    for rule in rules:
+        if rule.kind in (None, kind) and (values := rule.left.match(name)) is not None:
+            found.setdefault((rule.key, rule.left.text), (rule, values))
+    return list(found.values())
+
+
+def layer_kinds(model: nn.Module) -> dict[str, str]:
+    """The layers that are of some kind, by name."""
+    return {name: module.kind for name, module in model.named_modules() if isinstance(module, Layer) and module.kind}
 
 
 def canonical_names(model: nn.Module) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -100,9 +100,14 @@ def fill(template: str, values: dict[str, str]) -> str:
     return _INDEX.sub(lambda m: format(int(values[m[1]]), m[2] or "d") if m[1] in values else m[0], template)
 
 
-def first_that_holds(value: Any, key: str) -> Mapping[str, Any] | None:
-    """A table's entry is a text, a mapping with the text under `key` and perhaps a `when`, or a list of such: the first
-    whose `when` holds, as a mapping; None if none does."""
+def all_that_hold(value: Any, key: str) -> Iterator[Mapping[str, Any]]:
+    """A table's entry is a text, a mapping with the text under `key` and perhaps a `when`, or a list of such: those
+    whose `when` holds, as mappings."""
     alternatives = value if isinstance(value, list) else [value]
     mappings = ({key: one} if isinstance(one, str) else one for one in alternatives)
-    return next((one for one in mappings if one.get("when", True)), None)
+    return (one for one in mappings if one.get("when", True))
+
+
+def first_that_holds(value: Any, key: str) -> Mapping[str, Any] | None:
+    """The first of them, None if none does."""
+    return next(all_that_hold(value, key), None)
