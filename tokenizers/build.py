@@ -202,7 +202,8 @@ def _add_tokens(
     extra = list(extra.values()) if isinstance(extra, Mapping) else extra
     if not isinstance(extra, (list, tuple)):
         raise TokenizerError(f"{EXTRA[0]} must be a list of tokens")
-    extra = [*extra, *_numbered(section["numbered_tokens"], {str(token) for token in extra})]
+    numbers = _numbered(section["numbered_tokens"], {str(token) for token in extra})
+    extra = [*extra, *numbers]
     special = {token.content for token in roles.values()} | {AddedToken.of(token).content for token in extra}
 
     listed = stored.get("added_tokens_decoder")
@@ -214,6 +215,7 @@ def _add_tokens(
     numbered = sorted((_number(number, token), token) for number, token in numbered) if numbered else []
     vocabulary.add((token for _, token in numbered), {token.content: number for number, token in numbered})
     described = {token.content: token for _, token in numbered}
+    vocabulary.add(reversed(numbers) if section["numbered_tokens"].get("descending") else numbers)
 
     missing = [f"`{token}` ({role})" for role, token in roles.items() if vocabulary.id_of(token.content) is None]
     if missing:
@@ -227,14 +229,12 @@ def _add_tokens(
 
 
 def _numbered(described: Mapping[str, Any], known: set[str]) -> list[AddedToken]:
-    """Special tokens that differ by a number, in the order of their ids."""
+    """Special tokens that differ by a number."""
     if not described or any(described["format"].format(0).rstrip("0>") in token for token in known):
         return []
     flags = {name: described.get(name, False) for name in ("lstrip", "rstrip")}
-    numbers = range(described["count"])
     return [
-        AddedToken(described["format"].format(number), special=True, **flags)
-        for number in (reversed(numbers) if described.get("descending") else numbers)
+        AddedToken(described["format"].format(number), special=True, **flags) for number in range(described["count"])
     ]
 
 
