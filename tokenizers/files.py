@@ -91,7 +91,7 @@ def write_files(tokenizer: Tokenizer, folder: Path) -> list[Path]:
     }
     beyond = {token: number for token, number in vocabulary.added.ids.items() if token not in vocabulary.ids}
     texts: dict[str, str | bytes] = {
-        **vocabulary_texts(file_sets(section)[0], tokenizer.data),
+        **vocabulary_texts(file_sets(section)[0], tokenizer.current_data()),
         CONFIG: _json(config),
         SPECIAL: _json(special),
         **({ADDED: _json(beyond)} if beyond else {}),

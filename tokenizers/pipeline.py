@@ -71,7 +71,7 @@ class WordPipeline:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
         self._ids = Cache(model.ids, longest=LONGEST_WORD)
         self._cut = Cache(model.cut, longest=LONGEST_WORD)
-        self._trim = getattr(pre_tokenizer, "trimmed", None)
+        self.trim = getattr(pre_tokenizer, "trim", None)
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         if not normalized:
@@ -87,7 +87,7 @@ class WordPipeline:
         offsets: list[Span] = []
         words: list[int] = []
         shift = origins.start if isinstance(origins, range) else None  # None: no simple sum
-        known, trim = self._cut, self._trim
+        known, trim = self._cut, self.trim
         for number, (begin, word) in enumerate(self.pre_tokenizer.spans(text, start == 0)):
             pieces, spans = within = known[word]
             ids += pieces
@@ -101,7 +101,7 @@ class WordPipeline:
             elif begin + shift:
                 move = begin + shift
                 spans = [(a + move, b + move) for a, b in spans]
-            offsets += spans if trim is None else trim(word, within[1], spans)
+            offsets += spans if trim is None else trim.word(word, within[1], spans)
         return Details(ids, offsets, words)
 
 

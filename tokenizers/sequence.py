@@ -20,8 +20,8 @@ class TextEncoder:
 
     def __init__(self, pipeline: Pipeline, added: AddedVocabulary, lowercase: bool = False) -> None:
         self.pipeline, self.added, self.lowercase = pipeline, added, lowercase
-        words = getattr(pipeline, "pre_tokenizer", None)
-        self._trim = words.trim if getattr(words, "trimmed", None) else _as_it_is
+        trim = getattr(pipeline, "trim", None)
+        self._trim = trim.piece if trim else _as_it_is
 
     def ids(self, source: Source) -> list[int]:
         if not isinstance(source, str):

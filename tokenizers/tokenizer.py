@@ -289,6 +289,14 @@ class Tokenizer:
         changed."""
         return self.vocabulary.add_special(tokens)
 
+    def current_data(self) -> VocabularyData:
+        """What vocabulary files would hold now: a whole tokenizer also lists the added tokens."""
+        if self.data.json is None:
+            return self.data
+        added = self.vocabulary.added.by_id
+        tokens = [{"id": number, **added[number].as_dict()} for number in sorted(added)]
+        return replace(self.data, json={**self.data.json, "added_tokens": tokens})
+
     def save(self, folder: str | Path) -> list[Path]:
         """Writes the vocabulary and the configuration files; gives their paths."""
         from .files import write_files

@@ -7,7 +7,8 @@ A set of files is a mapping from what each file is to its name (`*` stands for a
 * `merges`: a pair of pieces a line; a number behind them and a first line that begins with `#version` do not count,
 * `dictionary`: lines that begin with ids of `vocab`, whose order makes the new ids,
 * `model`: a SentencePiece model,
-* `symbols`: a pickle that somebody else can read.
+* `symbols`: a pickle that somebody else can read,
+* `json`: a tokenizer as a whole, `tokenizer_json.py`.
 
 `before` and `after` are pieces around those of `words` and `dictionary`; `word_end` is put behind those of `words` that
 do not end with `@@`, and the `@@` taken off; `limit` is how many pieces there are.
@@ -25,7 +26,7 @@ from ..errors import Diagnostic, Place, TokenizerError
 from .sentence_piece import SentencePieceFile
 from .unicode_tables import WHITE_SPACE
 
-ROLES = ("vocab", "words", "merges", "dictionary", "model", "symbols")
+ROLES = ("vocab", "words", "merges", "dictionary", "model", "symbols", "json")
 PARAMETERS = ("before", "after", "word_end", "limit", "header")
 _BLANKS = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
 _VERSION = "#version"
@@ -41,6 +42,7 @@ class VocabularyData:
     lines: list[str] | None = None
     merges: list[tuple[str, str]] = field(default_factory=list)
     model: SentencePieceFile | None = None
+    json: dict[str, Any] | None = None
 
 
 def read_vocabulary(
@@ -72,7 +74,9 @@ def vocabulary_texts(files: Mapping[str, Any], data: VocabularyData) -> dict[str
     """The contents of a set of files by name."""
     texts: dict[str, str | bytes] = {}
     for role, name in files.items():
-        if role == "model":
+        if role == "json":
+            texts[name] = json.dumps(data.json, ensure_ascii=False, indent=2) + "\n"
+        elif role == "model":
             texts[name] = data.model.data
         elif role == "merges":
             header = f"{_VERSION}: 0.2\n" if files.get("header", True) else ""
