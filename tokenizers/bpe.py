@@ -94,7 +94,8 @@ class BytePairs:
         if self.byte_fallback:
             symbols, places = self._with_bytes(symbols, places)
         if self._unknown_id is None and not all(map(self._ids.__contains__, symbols)):
-            symbols = [symbol for symbol in symbols if symbol in self._ids]  # places move up, as in the reference
+            kept = [(symbol, place) for symbol, place in zip(symbols, places, strict=True) if symbol in self._ids]
+            symbols, places = [symbol for symbol, _ in kept], [place for _, place in kept]
         return symbols, places
 
     def _with_bytes(self, symbols: list[str], places: Sequence[int]) -> tuple[list[str], Sequence[int]]:

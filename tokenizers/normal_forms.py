@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 import regex
 
@@ -72,16 +72,29 @@ class UnicodeForm:
         origins: list[int] = []
         parts: list[str] = []
         for match in _CLUSTER.finditer(text):
-            cluster, start = match.group(), match.start()
-            part = unicodedata.normalize(self.form, cluster)
-            if self.form.endswith("D"):
-                origins += [start + i for i, c in enumerate(cluster) for _ in unicodedata.normalize(self.form, c)]
-            else:
-                origins += [start + min(i, len(cluster) - 1) for i in range(len(part))]
+            part = self.normalize(match.group())
+            places = self._places(match.group())
+            if not self.form.endswith("D"):  # what has merged is where its first part was
+                sizes = [len(unicodedata.normalize("NFD", character)) for character in part]
+                places = [places[start] for start in accumulate(sizes[:-1], initial=0)] if part else []
             parts.append(part)
+            origins += [match.start() + place for place in places]
         if "".join(parts) != normalized or len(origins) != len(normalized):  # something merged across clusters
             origins = [min(i, len(text) - 1) for i in range(len(normalized))]
         return normalized, origins
+
+    def _places(self, cluster: str) -> list[int]:
+        """Where each character of the decomposed cluster comes from. As in the reference, what moves takes the place of
+        what it replaces: the n-th beginning of a decomposition belongs to the n-th character."""
+        form = self.form.replace("C", "D")
+        marks = [
+            (unicodedata.combining(part), number == 0)
+            for character in cluster for number, part in enumerate(unicodedata.normalize(form, character))
+        ]
+        sorted_marks: list[bool] = []
+        for starter, run in groupby(marks, key=lambda mark: mark[0] == 0):
+            sorted_marks += [begins for _, begins in (run if starter else sorted(run, key=lambda mark: mark[0]))]
+        return [max(place - 1, 0) for place in accumulate(sorted_marks)]
 
 
 class Lowercase(_ByCharacter):

@@ -14,6 +14,7 @@ from .unicode_tables import LETTER, NUMBER, WHITE_SPACE
 BYTE_LEVEL = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 _LAST_OF_FIRST_PLANE = 0xFFFF
+_WORD = r"\p{Alphabetic}\p{M}\p{N}\p{Pc}"
 _TOKEN = re.compile(r"\\p\{[LN]\}|\\.|\[\^?|\]", re.DOTALL)
 
 
@@ -65,6 +66,8 @@ def _compiled(source: str, limit: int) -> re.Pattern[str]:
             if inside:
                 return regex.compile(source)
             word = f"[^{WHITE_SPACE.pattern()}]"
+        elif word == r"\w":
+            word = _WORD if inside else f"[{_WORD}]"
         elif word in (r"\p{L}", r"\p{N}", r"\s"):
             table = {r"\p{L}": LETTER, r"\p{N}": NUMBER, r"\s": WHITE_SPACE}[word]
             word = table.pattern(limit) if inside else f"[{table.pattern(limit)}]"
