@@ -111,7 +111,7 @@ def _flops(model: Model, batch: int, length: int) -> int | None:
     if "input_ids" not in model.inputs or model.device.type != "meta":
         return None
     shape = (batch, 1, length) if model.wants_choices else (batch, length)
-    ids = torch.zeros(shape, dtype=torch.long, device="meta")
+    inputs = [name for name in ("input_ids", "decoder_input_ids") if name in model.inputs]
     with FlopCounterMode(display=False) as counter:
-        model(ids, decoder_input_ids=ids if "decoder_input_ids" in model.inputs else None)
+        model(**{name: torch.zeros(shape, dtype=torch.long, device="meta") for name in inputs})
     return counter.get_total_flops()

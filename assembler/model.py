@@ -94,7 +94,7 @@ class Model(nn.Module):
         self.inputs = self._inputs()
         self.labels = tuple(dict.fromkeys(run.named(own) for run in runs for own in self.heads[run.name].labels))
         self.wants_choices = any(self.heads[run.name].wants_choices for run in runs)
-        self._targets = tuple(run.named(target) for run in runs if (target := self.heads[run.name].target))
+        self._targets = tuple((run.name, run.named(target)) for run in runs if (target := self.heads[run.name].target))
 
     def forward(
         self,
@@ -158,7 +158,7 @@ class Model(nn.Module):
 
         encoded = self._encode(given, asked) if self.encoder_names else None
         context = self._context(given, asked) if encoded is None else self._decoder_context(given, asked, encoded)
-        context.target_ids = next((labels.get(name) for name in self._targets), None)
+        context.target_ids = self._target_ids(labels)
         if use_cache and context.past_key_values is None:
             if "past_key_values" not in self.inputs:
                 raise UsageError(f"{self.spec.name} has no key/value cache to use")
@@ -186,12 +186,8 @@ class Model(nn.Module):
 
     def _encode(self, given: Mapping[str, Any], asked: Mapping[str, bool]) -> ModelOutput:
         """What the encoder makes of the caller's inputs, or has made of them in an earlier call."""
-        earlier = given.get("encoder_outputs")
-        if isinstance(earlier, Tensor):
-            return ModelOutput(last_hidden_state=earlier)
-        if earlier is not None:
-            states = {name: getattr(earlier, name, None) for name in STATES}
-            return ModelOutput(last_hidden_state=earlier[0], **states)
+        if "encoder_outputs" in given:
+            return _encoded(given["encoder_outputs"])
         context = self._context({name: given[name] for name in self._encoder_inputs if name in given}, asked)
         outputs = self._run(self.encoder_names, context)
         return ModelOutput(**outputs, **{name: tuple(values) for name, values in context.collected.items()})
@@ -202,7 +198,7 @@ class Model(nn.Module):
             for ours in INPUTS
             if (theirs := OF_DECODER.get(ours, ours)) in given and ours not in CROSS
         }
-        context = Context(**self._with_cache(own), **asked)
+        context = Context(**self._with_cache(own), **asked, names=OF_DECODER)
         context.encoder_input_ids = given.get("input_ids")
         context.encoder_hidden_states = encoded.last_hidden_state
         context.encoder_attention_mask = given.get("attention_mask")
@@ -227,9 +223,19 @@ class Model(nn.Module):
         named = {run.named(own): value for run in self.runs for own, value in found[run.name].items() if own != "loss"}
         return ModelOutput(loss=loss, **named)
 
+    def _target_ids(self, labels: Mapping[str, Any]) -> Tensor | None:
+        """The labels that are the text to write, if there are any."""
+        for head, name in self._targets:
+            value = labels.get(name)
+            return value.get(head) if isinstance(value, Mapping) else value
+        return None
+
     def _context(self, given: dict[str, Any], asked: Mapping[str, bool]) -> Context:
         if ("input_ids" in given) == ("inputs_embeds" in given):
-            raise UsageError("give either input_ids or inputs_embeds")
+            raise UsageError(
+                "give either input_ids or inputs_embeds",
+                help="or encoder_outputs of an earlier call" if self.encoder_names else None,
+            )
         given = self._with_cache(given)
         tokens, dims = (given["input_ids"], 2) if "input_ids" in given else (given["inputs_embeds"], 3)
         choices = None
@@ -258,7 +264,7 @@ class Model(nn.Module):
         read = _reads([*others, *self.heads.values()])
         if not encoder:
             return read
-        self._encoder_inputs = _reads(encoder)
+        self._encoder_inputs = tuple(name for name in _reads(encoder) if name != "past_key_values")  # the decoder's
         return tuple(dict.fromkeys((*self._encoder_inputs, *(OF_DECODER.get(name, name) for name in read))))
 
     def _unknown(self, name: str) -> Diagnostic:
@@ -293,6 +299,19 @@ class Model(nn.Module):
     def num_parameters(self) -> int:
         """Number of values in all parameters, shared ones once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _encoded(earlier: ModelOutput | Sequence[Tensor] | Tensor) -> ModelOutput:
+    """What an earlier call found out: its whole output, an encoder's, a tuple that begins as one, or the states."""
+    if isinstance(earlier, Tensor):
+        return ModelOutput(last_hidden_state=earlier)
+    if getattr(earlier, "encoder_last_hidden_state", None) is not None:
+        states = {name: getattr(earlier, f"encoder_{name}") for name in STATES}
+        return ModelOutput(last_hidden_state=earlier.encoder_last_hidden_state, **states)
+    if hasattr(earlier, "last_hidden_state"):
+        states = {name: getattr(earlier, name, None) for name in STATES}
+        return ModelOutput(last_hidden_state=earlier.last_hidden_state, **states)
+    return ModelOutput(**dict(zip(("last_hidden_state", *STATES), earlier, strict=False)))
 
 
 def _reads(modules: Iterable[nn.Module]) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ CASES = (
     Case("bert", "BERT with its masked LM head", PAIR),
     Case("gpt2", "GPT-2 with its LM head", PAIR),
     Case("transfo_xl", "Transformer-XL body (transformers 5 has none)", PAIR[:1]),
+    Case("xlnet", "XLNet body of 2 layers, a long text", PAIR),
+    Case("t5_encoder", "T5 encoder of 2 layers, a long text", PAIR),
     Case("chunking", "feed-forward block", ("chunk_size 64", "chunk_size 0")),
 )
 

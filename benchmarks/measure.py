@@ -40,16 +40,21 @@ class Size:
     gpt2: Mapping[str, Any]
     transfo_xl: Mapping[str, Any]
     segment: int  # positions of a Transformer-XL forward
+    t5: Mapping[str, Any]
+    xlnet: Mapping[str, Any]
+    long: int  # positions of a long text
     feed_forward: tuple[int, int, int]  # positions, width, width between
 
 
 _FEW_WORDS = {"vocab_size": 20000, "cutoffs": [4000, 8000], "tie_projections": [False, True, True]}
 _TINY = {"vocab_size": 99, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 SIZES = {
-    "base": Size(8, 128, 3, 32, {}, {}, _FEW_WORDS, 512, (16384, 768, 3072)),
+    "base": Size(8, 128, 3, 32, {}, {}, _FEW_WORDS, 512, {"num_layers": 2}, {"n_layer": 2}, 2048, (16384, 768, 3072)),
     "tiny": Size(
         2, 8, 1, 3, _TINY, {"vocab_size": 99, "n_embd": 16, "n_layer": 2, "n_head": 2},
-        _FEW_WORDS | _TINY | {"cutoffs": [20, 40], "attention_head_size": 8, "memory_length": 8}, 8, (256, 16, 64),
+        _FEW_WORDS | _TINY | {"cutoffs": [20, 40], "attention_head_size": 8, "memory_length": 8}, 8,
+        {"vocab_size": 99, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2},
+        {"vocab_size": 99, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32}, 16, (256, 16, 64),
     ),
 }  # fmt: skip
 
@@ -113,7 +118,7 @@ def checkpoint(side: str, size: Size, folder: Path, *, spec: str, head: str, pee
     }
 
 
-def _modelwright(spec: str, head: str) -> Callable[[Path], Any]:
+def _modelwright(spec: str, head: str | None) -> Callable[[Path], Any]:
     import modelwright
 
     build = modelwright.build  # which is what imports: the package itself is lazy
@@ -152,6 +157,21 @@ def relative_attention(side: str, size: Size, folder: Path) -> Figures:
     return {f"forward 1 x {size.segment}, memory {mems[0].shape[0]} [ms]": forward_ms}
 
 
+def long_text(side: str, size: Size, folder: Path, *, spec: str, peer: str) -> Figures:
+    """One long text through a body whose attention knows distances."""
+    import torch
+
+    load = _modelwright(spec, None) if side == OURS else _transformers(peer)
+    model = load(folder / f"{spec}-long")
+    ids = torch.randint(model.config.vocab_size, (1, size.long), generator=torch.Generator().manual_seed(0))
+    for parameter in model.parameters():
+        parameter.detach().sum()  # mapped weights come into memory now, not with the first pass
+    before = peak()
+    with torch.inference_mode():
+        forward_ms = repeated(lambda: model(ids), size.passes)
+    return {f"forward 1 x {size.long} [ms]": forward_ms, "peak RSS, what it adds [MiB]": peak() - before}
+
+
 def chunking(side: str, size: Size, folder: Path) -> Figures:
     """One feed-forward block over many positions; `side` ends with its chunk size."""
     import torch
@@ -178,6 +198,8 @@ def prepare(side: str, size: Size, folder: Path) -> dict[str, str]:
     torch.manual_seed(0)
     peer.BertForMaskedLM(peer.BertConfig(**size.bert)).save_pretrained(folder / "bert")
     peer.GPT2LMHeadModel(peer.GPT2Config(**size.gpt2)).save_pretrained(folder / "gpt2")
+    peer.T5EncoderModel(peer.T5Config(**size.t5)).save_pretrained(folder / "t5_encoder-long")
+    peer.XLNetModel(peer.XLNetConfig(**size.xlnet)).save_pretrained(folder / "xlnet-long")
     modelwright.build("bert", weights=folder / "bert", dry_run=True)  # leaves bytecode, as the lines above do
     return {module.__name__: module.__version__ for module in (modelwright, peer, torch)}
 
@@ -187,6 +209,8 @@ CASES: dict[str, Callable[[str, Size, Path], Any]] = {
     "bert": partial(checkpoint, spec="bert", head="masked_lm", peer="BertForMaskedLM", caches=False),
     "gpt2": partial(checkpoint, spec="gpt2", head="causal_lm", peer="GPT2LMHeadModel", caches=True),
     "transfo_xl": relative_attention,
+    "xlnet": partial(long_text, spec="xlnet", peer="XLNetModel"),
+    "t5_encoder": partial(long_text, spec="t5_encoder", peer="T5EncoderModel"),
     "chunking": chunking,
 }
 

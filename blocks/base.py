@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -64,6 +64,7 @@ class Context:
 
     output_hidden_states: bool = False
     output_attentions: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)  # what the caller calls these, where otherwise
 
     layer: int = 0  # set by the stack for the layer that runs now
     memory: Tensor | None = None  # likewise: [B, memory, D]

@@ -18,11 +18,12 @@ class KeyValueCache:
     Indexes like the tuple of (key, value) pairs it stands for.
     """
 
-    def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]] = ()) -> None:
-        self._keys: list[Tensor] = [key for key, _ in pairs]
-        self._values: list[Tensor] = [value for _, value in pairs]
-        self._lengths: list[int] = [key.shape[-2] for key, _ in pairs]
-        self._cross: dict[int, tuple[Tensor, Tensor]] = {}
+    def __init__(self, layers: Sequence[Sequence[Tensor]] = ()) -> None:
+        """`layers`: (key, value) each; or (key, value, key, value), the latter of an encoder's positions."""
+        self._keys: list[Tensor] = [layer[0] for layer in layers]
+        self._values: list[Tensor] = [layer[1] for layer in layers]
+        self._lengths: list[int] = [key.shape[-2] for key in self._keys]
+        self._cross = {index: (layer[2], layer[3]) for index, layer in enumerate(layers) if len(layer) == 4}
 
     @property
     def length(self) -> int:

@@ -18,9 +18,10 @@ def self_attention_mask(
     four dimensions says everything itself; one with two hides keys, on top of `causal` and `window`. Where the stack
     has a position bias, it is that bias, with what is hidden far below it.
     """
-    key = ("mask", causal, window)  # lengths are the same in all layers of a pass, and may be symbols
+    # Without lengths, which are the same in all layers of a pass, and may be symbols.
+    key = ("mask", causal, window, context.position_bias)
     if key not in context.memo:
-        visible = _given(context.attention_mask, "attention_mask", hidden, keys)
+        visible = _given(context, "attention_mask", hidden, keys)
         if visible is None or context.attention_mask.dim() == 2:
             rule = _rule(hidden.shape[-2], keys, causal, window, hidden.device)
             visible = rule if visible is None else visible if rule is None else visible & rule
@@ -35,7 +36,7 @@ def cross_attention_mask(context: Context, hidden: Tensor, keys: int) -> Tensor 
     """What they see of the encoder's positions, [B, 1, L or 1, keys], or None for everything."""
     key = ("cross mask",)
     if key not in context.memo:
-        context.memo[key] = _given(context.encoder_attention_mask, "encoder_attention_mask", hidden, keys)
+        context.memo[key] = _given(context, "encoder_attention_mask", hidden, keys)
     return context.memo[key]
 
 
@@ -49,7 +50,8 @@ def _rule(queries: int, keys: int, causal: bool, window: int | None, device: tor
     return distance >= 0 if window is None else (distance >= 0) & (distance < window)
 
 
-def _given(mask: Tensor | None, name: str, hidden: Tensor, keys: int) -> Tensor | None:
+def _given(context: Context, field: str, hidden: Tensor, keys: int) -> Tensor | None:
+    mask, name = getattr(context, field), context.names.get(field, field)
     if mask is None:
         return None
     if mask.dim() not in (2, 3, 4):
@@ -57,7 +59,7 @@ def _given(mask: Tensor | None, name: str, hidden: Tensor, keys: int) -> Tensor 
     visible = mask if mask.dtype == torch.bool else mask != 0
     if mask.dim() < 4:
         visible = visible[:, None, None] if mask.dim() == 2 else visible[:, None]
-    if visible.shape[-1] < keys and mask.dim() == 2 and name == "attention_mask":
+    if visible.shape[-1] < keys and mask.dim() == 2 and field == "attention_mask":
         missing = keys - visible.shape[-1]
         if visible.shape[-1] != hidden.shape[-2] or missing != keys - hidden.shape[-2]:
             raise _mismatch(name, mask, keys)

@@ -143,5 +143,10 @@ class MarkedTokenPooler(TokenPooler):
                 f"token {self.token_id} is looked for in the ids, and there are only vectors", "inputs_embeds",
                 help="pass input_ids",
             )  # fmt: skip
+        if ids.shape[1] != hidden.shape[1]:
+            raise BlockError(
+                f"token {self.token_id} is looked for in {ids.shape[1]} ids, and there are {hidden.shape[1]} states",
+                "decoder_input_ids", help="let the decoder read the same text: leave its inputs out",
+            )  # fmt: skip
         steps = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         return (steps * (ids == self.token_id)).max(dim=-1).values - 1

@@ -114,12 +114,13 @@ class Run:
     @contextmanager
     def again(self, number: int) -> Iterator[None]:
         """The same random numbers each time the step of this number runs, and the precision of the first time."""
-        accelerated = self.device.type != "cpu"
-        module = torch.get_device_module(self.device)
-        with torch.random.fork_rng([self.device.index] if accelerated else [], device_type=self.device.type):
-            torch.default_generator.manual_seed(self.seed + number)
-            if accelerated:
-                module.default_generators[self.device.index].manual_seed(self.seed + number)
+        generators, devices = [torch.default_generator], []
+        if self.device.type != "cpu":
+            devices = [self.device.index]
+            generators.append(torch.get_device_module(self.device).default_generators[self.device.index])
+        with torch.random.fork_rng(devices, device_type=self.device.type):
+            for generator in generators:
+                generator.manual_seed(self.seed + number)
             kind, dtype, enabled = self.autocast
             with torch.autocast(kind, dtype, enabled):
                 yield

@@ -75,7 +75,8 @@ def test_memory_does_not_depend_on_depth(arguments: dict[str, float]) -> None:
     assert held(deep.eval()) > 4 * held(shallow.eval())  # what the measure shows of layers that keep theirs
 
 
-def test_backward_computes_from_what_forward_computed_from(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("within", [False, True])
+def test_backward_computes_from_what_forward_computed_from(within: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit: a vector that falls into another bucket the second time would be taken away wrongly."""
     seen: list[Tensor] = []
     change = Layer.change
@@ -83,8 +84,12 @@ def test_backward_computes_from_what_forward_computed_from(monkeypatch: pytest.M
         seen.append(given.detach().clone()) or change(self, operation, given, context)))  # fmt: skip
     model = stack(12, dropout=0.2).train()
     with torch.autocast("cpu", torch.bfloat16):
-        result = model(hidden(), Context())
-    result.sum().backward()
+        total = model(hidden(), Context()).square().sum()
+        if within:
+            total.backward()
+    if not within:
+        total.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
     half = len(seen) // 2
     assert half == 24
     assert all(torch.equal(one, other) for one, other in zip(seen[:half], reversed(seen[half:]), strict=True))

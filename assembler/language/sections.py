@@ -57,6 +57,8 @@ class ConfigKey(_Section):
     """Their value -> ours, where they are spelt differently. Others are refused."""
     nullable: bool = False
     """Whether null is a value; otherwise it counts as absent."""
+    written: bool = True
+    """False for a key that is read and never written."""
     length_of: str | None = None
     """The hparam is the number of items under this key."""
     without: str | None = None

@@ -37,8 +37,7 @@ class ConfigMatch(NamedTuple):
     spec: str
     format: str
     match: Mapping[str, Any]
-    architectures: frozenset[str]
-    extends: str | None
+    classes: frozenset[str] = frozenset()  # only those whose `architectures` name one of them; empty: any
 
 
 @dataclass(frozen=True)
@@ -115,14 +114,15 @@ def pretrained_names() -> list[str]:
 
 
 def find_config_matches(config: Mapping[str, Any]) -> list[str]:
-    """Names of the specs that say a config like this is theirs: of several those that know its architecture, and of a
-    spec and one that extends it the former."""
+    """Names of the specs that say a config like this is theirs.
+
+    A spec that extends another and says nothing of `match` but names `architectures` takes the configs that name them.
+    """
+    named = config.get("architectures")
+    classes = {name for name in named if isinstance(name, str)} if isinstance(named, list) else set()
     found = [entry for entry in _index(layers.SPECS)[1] if _fits(entry.match, config)]
-    stated = config.get("architectures")
-    stated = {name for name in stated if isinstance(name, str)} if isinstance(stated, list) else set()
-    found = [entry for entry in found if entry.architectures & stated] or found
-    names = {entry.spec for entry in found}
-    return list(dict.fromkeys(entry.spec for entry in found if entry.extends not in names))
+    special = [entry for entry in found if entry.classes & classes]
+    return list(dict.fromkeys(entry.spec for entry in special or found if special or not entry.classes))
 
 
 @lru_cache(maxsize=4)
@@ -137,8 +137,10 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
             names.setdefault(name, []).extend(found)
         for format, config in (tree.get("configs") or {}).items():
             if match := config.get("match"):
-                classes = frozenset(filter(None, (config.get("architectures") or {}).values()))
-                matches.append(ConfigMatch(spec, format, match, classes, tree.get("extends")))
+                matches.append(ConfigMatch(spec, format, match))
+            elif named := config.get("architectures"):
+                inherited = compose(spec).tree["configs"][format].get("match") or {}
+                matches.append(ConfigMatch(spec, format, inherited, frozenset(filter(None, named.values()))))
     return names, matches
 
 

@@ -10,9 +10,6 @@ from .compose import Composition, Origin, used_hparams
 from .documents import Path
 from .layers import SECTIONS
 
-#: Formats of authors' releases. `pretrained:` may say where one is though no mapping reads it.
-RELEASES = ("google", "openai", "fairseq", "xlm", "kimiyoung", "trax", "meta", "keras")
-
 
 def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
     """What each section calls by a name that the section meant does not have."""
@@ -30,7 +27,9 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
             yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
     for name, formats in pretrained.items():
         formats = formats if isinstance(formats, dict) else {}
-        meant += [("format", ("pretrained", name, format), (*weights, *RELEASES, "about")) for format in formats]
+        # where the authors' own release is may be said though no mapping reads it
+        ids = [format for format, target in formats.items() if "://" not in str(target)]
+        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in ids]
     for kind, path, known in meant:
         if path[-1] not in known:
             message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"

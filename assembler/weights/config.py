@@ -75,6 +75,10 @@ def read_config(
     return hparams
 
 
+def _written(way: Mapping[str, Any]) -> bool:
+    return "key" in way and "without" not in way and way.get("written", True)
+
+
 def _table(values: Mapping[str, Any]) -> dict[str | bool, Any]:
     """Their value -> ours. `true` and `false` are truth values, which YAML cannot say as keys here."""
     return {{"true": True, "false": False}.get(theirs, theirs): ours for theirs, ours in values.items()}
@@ -98,7 +102,7 @@ def write_config(
         config["architectures"] = [architectures[head]]
     for hparam, alternatives in (rules.get("read") or {}).items():
         ways = alternatives if isinstance(alternatives, list) else [alternatives]
-        way = next((way for way in ways if isinstance(way, str) or ("key" in way and "without" not in way)), None)
+        way = next((way for way in ways if isinstance(way, str) or _written(way)), None)
         if way is None:
             continue
         value = hparams[hparam]

@@ -88,6 +88,19 @@ def compile_rules(
     return compiled
 
 
+def names_of_absent(rules: Mapping[str, Any], parts: Iterable[str]) -> list[Pattern]:
+    """Stored modules and tensors of rules about parts and heads that are not among `parts`: a spec that deletes parts
+    of the one it extends still knows what they are stored as."""
+    present = set(parts)
+    return [
+        Pattern(right.partition("|")[0].strip())
+        for key, value in rules.items()
+        for chosen in all_that_hold(value, "from")
+        for left, right in expand(key, chosen["from"])
+        if _owner(left) not in present
+    ]
+
+
 def _owner(name: str) -> str:
     """The part a parameter or rule is about: `encoder`, or `heads.masked_lm`."""
     pieces = name.split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ...errors import Diagnostic, Note, WeightsError, did_you_mean
 from ..assemble import Skeleton, assemble_whole
 from ..stores import TensorInfo
-from .mapping import Source, canonical_names
+from .mapping import HEADS, Source, canonical_names, names_of_absent
 from .names import OWN_FORMAT
 from .ops import OpError, Pipeline
 from .patterns import Pattern
@@ -141,8 +142,13 @@ def _sort_leftovers(
     else:
         known = {name for source in whole.sources(format) for name in stored.names(source)}
         known |= {stored.prefix + source.stored for source in whole.sources(format)}
+    owners = [*whole.model.part_names, *(f"{HEADS}{name}" for name in whole.model.heads)]
+    absent = names_of_absent(section.get("rules") or {}, owners)
     for name in leftover:
-        (plan.unused if name in known else plan.unexpected).append(stored.actual[name])
+        tensor = name.removeprefix(stored.prefix)
+        spellings = (tensor, re.split(r"[./][^./]*$", tensor)[0])  # its own name, and its module's
+        gone = any(pattern.match(spelling) is not None for pattern in absent for spelling in spellings)
+        (plan.unused if gone or name in known else plan.unexpected).append(stored.actual[name])
 
 
 def check_plan(plan: Plan, name: str, *, allow_missing: bool, allow_unexpected: bool) -> None:

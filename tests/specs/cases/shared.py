@@ -56,3 +56,19 @@ def real_rows(inputs: dict[str, Tensor]) -> Tensor:
 #: States of an encoder's positions, for cross-attention over vectors of 32.
 encoder = {"encoder_hidden_states": torch.randn(B, 5, 32, generator=torch.Generator().manual_seed(5)),
            "encoder_attention_mask": right_padding()[:, 2:7]}  # fmt: skip
+
+#: What an encoder-decoder returns beside its logits.
+SEQ2SEQ = ("decoder_hidden_states", "decoder_attentions", "cross_attentions", "encoder_last_hidden_state",
+           "encoder_hidden_states", "encoder_attentions")  # fmt: skip
+
+
+def target_padding() -> Tensor:
+    """Of a target of 6, beside a source of `right_padding`; of other lengths."""
+    mask = torch.ones(B, 6, dtype=torch.long)
+    mask[0, 5:] = 0
+    mask[2, 2:] = 0
+    return mask
+
+
+def target_labels(vocab: int) -> Callable[[], dict[str, Tensor]]:
+    return lambda: {"labels": ids(vocab, B, 6, seed=7).masked_fill(target_padding() == 0, -100)}
