@@ -151,6 +151,43 @@ def inspect(args: argparse.Namespace) -> int:
     return 4 if found.problems else 0
 
 
+def tokenize(args: argparse.Namespace) -> None:
+    """Show how a text becomes ids: tokens, ids, and where in the text each comes from. No torch is imported."""
+    from .assembler.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer(args.name, spec=args.spec, cache_dir=args.cache_dir, revision=args.revision)
+    texts = (args.text, args.pair) if args.pair is not None else (args.text,)
+    encoding = tokenizer(
+        *texts, add_special_tokens=args.special, return_offsets_mapping=True, return_token_type_ids=True
+    )
+    places = zip(encoding.offset_mapping, encoding.sequence_ids(), strict=True)
+    rows = [
+        {"token": token, "id": number, "type": kind, "start": start, "end": end,
+         "text": None if sequence is None else texts[sequence][start:end]}
+        for token, number, kind, ((start, end), sequence) in zip(
+            encoding.tokens(), encoding.input_ids, encoding.token_type_ids, places, strict=True
+        )
+    ]  # fmt: skip
+    if args.json:
+        _print_json(rows)
+        return
+    cells = [("", "id", "type", "from", "token", "text")] + [
+        (str(number), str(row["id"]), str(row["type"]), "" if row["text"] is None else f"{row['start']}-{row['end']}",
+         _visible(row["token"]), "" if row["text"] is None else _visible(row["text"]))
+        for number, row in enumerate(rows)
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        numbers = "  ".join(f"{cell:>{width}}" for cell, width in zip(row[:3], widths, strict=False))
+        texts = "  ".join(f"{cell:<{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))
+        print(f"{numbers}  {texts}".rstrip())
+
+
+def _visible(text: str | None) -> str:
+    """Text for one line of a table: what does not print is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text or "")
+
+
 def _spec(name: str, overrides: list[str] | None = None) -> Spec:
     from .assembler.language.spec import load_spec
 
@@ -223,6 +260,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("path", metavar="PATH", help="file, folder, archive, URL, pretrained name or hub id")
     sub.add_argument("--verify", action="store_true", help="read every tensor: stored checksums, NaN")
     sub.add_argument("--cache-dir", metavar="DIR", type=Path, help="instead of the Hugging Face cache")
+    sub = command("tokenize", tokenize)
+    sub.add_argument("name", metavar="NAME", help="pretrained name, hub id, folder, or vocabulary file")
+    sub.add_argument("text", metavar="TEXT")
+    sub.add_argument("--pair", metavar="TEXT", help="a second text")
+    sub.add_argument("--spec", help="whose tokenizer it is; found from the name or the files if absent")
+    sub.add_argument("--no-special", dest="special", action="store_false", help="without special tokens")
+    sub.add_argument("--revision", help="branch, tag or commit on the hub")
+    sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
     sub = command("schema", schema)
     sub.add_argument("--reference", action="store_true", help="print the reference of all blocks in Markdown instead")
     return main

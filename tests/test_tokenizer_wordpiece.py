@@ -15,8 +15,8 @@ import modelwright as mw
 from modelwright.errors import TokenizerError
 from modelwright.tokenizers import Tokenizer, build_tokenizer
 from modelwright.tokenizers.cache import Cache
+from modelwright.tokenizers.chunks import ChunkPipeline
 from modelwright.tokenizers.normalizer import BasicNormalizer
-from modelwright.tokenizers.pipeline import WordPipeline
 from modelwright.tokenizers.pre_tokenizer import WhitespacePunctuation
 from modelwright.tokenizers.wordpiece import WordPiece
 
@@ -188,7 +188,7 @@ def test_caches_are_bounded() -> None:
     assert made == ["a", "b", "c", "d", "a", "too long", "too long"] and len(cache) == 2
     letters = "abcdefghijklmnopqrstuvwxyz"
     vocabulary = {piece: i for i, piece in enumerate(["[UNK]", *letters, *(f"##{letter}" for letter in letters)])}
-    pipeline = WordPipeline(BasicNormalizer(), WhitespacePunctuation(), WordPiece(vocabulary))
+    pipeline = ChunkPipeline(BasicNormalizer(), WhitespacePunctuation(), WordPiece(vocabulary))
     caches = (pipeline._chunk_ids, pipeline._word_ids, pipeline._chunk_details, pipeline._cut)
     for held in caches:
         held._limit = 100

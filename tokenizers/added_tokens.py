@@ -63,10 +63,10 @@ class AddedToken:
 
 
 class AddedVocabulary:
-    """Added tokens by id, and the search for them."""
+    """Added tokens by id, and the search for them. `python`: as the reference's Python tokenizers search."""
 
-    def __init__(self, normalize: Callable[[str], str]) -> None:
-        self._normalize = normalize
+    def __init__(self, normalize: Callable[[str], str], python: bool = False) -> None:
+        self._normalize, self._python = normalize, python
         self.by_id: dict[int, AddedToken] = {}
         self.ids: dict[str, int] = {}
         self._patterns: dict[bool, tuple[re.Pattern[str], dict[str, int]] | None] = {False: None, True: None}
@@ -78,12 +78,22 @@ class AddedVocabulary:
         for normalized in (False, True):
             found = {
                 self._normalize(token.content) if normalized else token.content: number
-                for number, token in self.by_id.items() if token.normalized is normalized
+                for number, token in self.by_id.items() if (token.normalized and not self._python) is normalized
             }
             found.pop("", None)
             # Longest first: the alternative that comes first wins.
             choice = "|".join(map(re.escape, sorted(found, key=len, reverse=True)))
             self._patterns[normalized] = (re.compile(choice), found) if found else None
+
+    def lowered(self, text: str) -> str:
+        """In lower case, character by character, but for the special and the normalized tokens in it."""
+        kept = [token.content for token in self.by_id.values() if token.special or token.normalized]
+        choice = "|".join(map(re.escape, sorted(filter(None, kept), key=len, reverse=True)))
+        if not choice:
+            return lower_one_by_one(text)
+        parts = re.split(f"({choice})", text)
+        parts[::2] = map(lower_one_by_one, parts[::2])
+        return "".join(parts)
 
     def searches(self, normalized: bool) -> bool:
         """Whether there is anything to look for in raw or in normalized text."""
@@ -100,16 +110,14 @@ class AddedVocabulary:
                 start, end = match.span()
                 number = numbers[match.group()]
                 token = self.by_id[number]
-                if token.single_word and (
-                    (start > 0 and _is_word(text[start - 1])) or (end < len(text) and _is_word(text[end]))
-                ):
+                if token.single_word and self._touched(text, start, end):
                     continue
                 if token.lstrip:
-                    while start > done and text[start - 1] in WHITE_SPACE:
+                    while start > done and self._is_space(text[start - 1]):
                         start -= 1
                     start = max(start, done)  # a token that begins with white space may reach into the one before
                 if token.rstrip:
-                    while end < len(text) and text[end] in WHITE_SPACE:
+                    while end < len(text) and self._is_space(text[end]):
                         end += 1
                 if done < start:
                     spans.append((done, start, None))
@@ -118,6 +126,18 @@ class AddedVocabulary:
         if done < len(text):
             spans.append((done, len(text), None))
         return spans
+
+    def _touched(self, text: str, start: int, end: int) -> bool:
+        around = text[start - 1:start] + text[end:end + 1]
+        return bool(around.strip(" ")) if self._python else any(map(_is_word, around))
+
+    def _is_space(self, character: str) -> bool:
+        return character.isspace() if self._python else character in WHITE_SPACE
+
+
+def lower_one_by_one(text: str) -> str:
+    """In lower case, without regard to neighbours (a capital sigma at the end of a word)."""
+    return text.lower() if "Σ" not in text else "σ".join(part.lower() for part in text.split("Σ"))
 
 
 def _is_word(character: str) -> bool:

@@ -63,10 +63,10 @@ class Row:
             for part in self.parts
         )
 
-    def pad(self, length: int, pad_id: int, side: str) -> None:
+    def pad(self, length: int, pad_id: int, type_id: int, side: str) -> None:
         missing = length - len(self)
         if missing > 0:
-            padding = Part([pad_id] * missing, 0, attended=0)
+            padding = Part([pad_id] * missing, type_id, attended=0)
             self.parts.insert(0 if side == "left" else len(self.parts), padding)
 
 
@@ -100,8 +100,9 @@ def windows(size: int, length: int, stride: int, side: str) -> list[Window]:
     return result
 
 
-def truncated(sizes: list[int], room: int, strategy: str) -> list[int]:
-    """How many tokens of each of one or two sequences stay, so that they fit into `room`."""
+def truncated(sizes: list[int], room: int, strategy: str, odd: int = 1) -> list[int]:
+    """How many tokens of each of one or two sequences stay, so that they fit into `room`. If both are cut and do not
+    get equally many, sequence `odd` has one more."""
     excess = sum(sizes) - room
     if excess <= 0:
         return sizes
@@ -110,10 +111,12 @@ def truncated(sizes: list[int], room: int, strategy: str) -> list[int]:
     if strategy == "longest_first":
         if len(sizes) == 1:
             return [room]
-        # The shorter one stays whole if it fits into half of the room; the odd token is the longer one's.
+        # The shorter one stays whole if it fits into half of the room.
         short = min(sizes)
-        keep = (short, room - short) if short <= room - short else (room // 2, room - room // 2)
-        return [*keep] if sizes[0] <= sizes[1] else [*reversed(keep)]
+        if short <= room - short:
+            return [short, room - short] if sizes[0] <= sizes[1] else [room - short, short]
+        more = odd if odd == 0 or sizes[0] <= sizes[1] else 0
+        return [room - room // 2, room // 2] if more == 0 else [room // 2, room - room // 2]
     which = STRATEGIES.index(strategy) - 1
     if which >= len(sizes):
         raise TokenizerError("truncation='only_second' needs a text_pair", help="use truncation='only_first' or True")

@@ -17,38 +17,37 @@ What is given by the caller beats the files, and the files beat the spec.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import Diagnostic, TokenizerError, did_you_mean
 from .added_tokens import AddedToken
-from .call import SIDES, one_of
-from .decoder import WordPieceDecoder
-from .files import ADDED, CONFIG, SPECIAL, find_files, read_json, read_pieces
-from .normalizer import BasicNormalizer
-from .pipeline import WordPipeline
-from .pre_tokenizer import WhitespacePunctuation
+from .call import one_of
+from .components import assembled, component
+from .configuration import EXTRA, SETTINGS, add_tokens, settings_of, stored_options
+from .files import ADDED, file_sets, find_files
+from .section import checked_section, put
 from .template import Template
-from .tokenizer import Settings, Tokenizer
+from .tokenizer import Tokenizer
+from .tokenizer_json import NAME as WHOLE
+from .tokenizer_json import read_tokenizer
 from .vocabulary import ROLES, Vocabulary
-from .wordpiece import WordPiece
+from .vocabulary_files import SymbolReader, read_json, read_vocabulary
 
-# What a section may name, by slot and `type`. The keys beside `type` are the keyword arguments of the class.
-COMPONENTS: dict[str, dict[str, type]] = {
-    "model": {"wordpiece": WordPiece},
-    "normalizer": {"basic": BasicNormalizer},
-    "pre_tokenizer": {"whitespace_punctuation": WhitespacePunctuation},
-    "decoder": {"wordpiece": WordPieceDecoder},
-}
-SETTINGS = ("model_max_length", "padding_side", "truncation_side", "clean_up_tokenization_spaces")
-KEYS = (*COMPONENTS, "files", "template", "special_tokens", "model_inputs", "options", "save", *SETTINGS)
-EXTRA = ("extra_special_tokens", "additional_special_tokens")
+IMPLEMENTATIONS = ("rust", "python")  # which of the reference library's two a tokenizer does as
+
+
+def open_tokenizer(folder: str | Path | Mapping[str, str | Path], **options: Any) -> Tokenizer:
+    """The tokenizer of a folder with a `tokenizer.json`, which says everything itself, or of such a file. Options are
+    the special tokens by role and what calls fall back on."""
+    _, paths, found = find_files(folder, [{"json": WHOLE}])
+    return read_tokenizer(paths["json"], found, options)
 
 
 def build_tokenizer(
-    section: Mapping[str, Any], files: str | Path | Mapping[str, str | Path], **options: Any
+    section: Mapping[str, Any], files: str | Path | Mapping[str, str | Path], *,
+    read_symbols: SymbolReader | None = None, **options: Any,
 ) -> Tokenizer:
     """The tokenizer that `section` describes, with the vocabulary in `files`: a folder, the vocabulary file itself,
     or paths by file name. `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are read where
@@ -56,175 +55,37 @@ def build_tokenizer(
 
     Options are those the section names under `options`, the special tokens by role (None: do without),
     `extra_special_tokens` and what calls fall back on: `model_max_length`, `padding_side`, `truncation_side`,
-    `clean_up_tokenization_spaces`. TokenizerError for a section, file or option that cannot be used.
+    `clean_up_tokenization_spaces`. `read_symbols` reads a vocabulary that is a pickle. TokenizerError for a section,
+    file or option that cannot be used.
     """
-    section = _checked_section(section)
-    found = find_files(files, section["files"]["vocab"])
+    section = checked_section(section)
+    entry, paths, found = find_files(files, [*file_sets(section), {"json": WHOLE}])
+    if "json" in paths:
+        return read_tokenizer(paths["json"], found, options, section)
     known = (*section["options"], *ROLES, *EXTRA, *SETTINGS)
     unknown = [name for name in options if name not in known]
     if unknown:
         raise TokenizerError(*(
             Diagnostic(f"the tokenizer has no option `{name}`", help=did_you_mean(name, known)) for name in unknown
         ))
-    stored = _stored(found)
+    stored = stored_options(found)
     settings = {**stored, **options}
     for key, path in section["options"].items():
         if key in settings:
-            _put(section, path, key, settings[key])
+            put(section, path, key, settings[key])
 
-    pieces = read_pieces(found[section["files"]["vocab"]])
-    normalizer = _component("normalizer", section)
-    vocabulary = Vocabulary(pieces, normalizer.normalize)
-    _add_tokens(vocabulary, section, settings, stored, read_json(found.get(ADDED)))
-    pipeline = WordPipeline(
-        normalizer, _component("pre_tokenizer", section),
-        _component("model", section, vocabulary=vocabulary.ids, unknown=vocabulary.roles["unk_token"]),
+    data = read_vocabulary(entry, paths, read_symbols)
+    normalizer = component("normalizer", section)
+    python = one_of("tokenizer.implementation", section.get("implementation", "rust"), IMPLEMENTATIONS) == "python"
+    vocabulary = Vocabulary(data.ids, normalizer.normalize, len(data.lines or ()), python)
+    add_tokens(vocabulary, section, settings, stored, read_json(found.get(ADDED)))
+    pre_tokenizer = component("pre_tokenizer", section) if section["pre_tokenizer"] else None
+    model = component(
+        "model", section, vocabulary=data.ids, unknown=vocabulary.roles["unk_token"], merges=data.merges,
+        model=data.model,
     )
-    roles = {content: role for role, content in section["special_tokens"].items()}
-    template = Template(**section["template"], roles=roles)
+    roles = {AddedToken.of(content).content: role for role, content in reversed(section["special_tokens"].items())}
     return Tokenizer(
-        vocabulary, pipeline, template, _component("decoder", section), _settings(section, settings), section
+        vocabulary, assembled(normalizer, pre_tokenizer, model), Template(**section["template"], roles=roles),
+        component("decoder", section, model=data.model), settings_of(section, settings), section, data,
     )
-
-
-def _checked_section(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of our own, with nothing unknown in it and every part there."""
-    problems = [
-        Diagnostic(f"unknown key `{key}` in `tokenizer`", help=did_you_mean(key, KEYS))
-        for key in section if key not in KEYS
-    ]
-    problems += [Diagnostic(f"`tokenizer` lacks `{key}`") for key in (*COMPONENTS, "files") if key not in section]
-    result: dict[str, Any] = {
-        key: dict(value) if isinstance(value, Mapping)
-        else {"type": value} if key in COMPONENTS and isinstance(value, str) else value
-        for key, value in section.items()
-    }
-    for key in ("files", "template", "special_tokens", "options", "save", *COMPONENTS):
-        if not isinstance(result.setdefault(key, {}), dict):
-            problems.append(Diagnostic(f"`tokenizer.{key}` must be a mapping"))
-    if not problems and not isinstance(result["files"].get("vocab"), str):
-        problems.append(Diagnostic("`tokenizer.files` names no `vocab`"))
-    for key, allowed in (("template", ("single", "pair")), ("special_tokens", ROLES), ("files", ("vocab",))):
-        if isinstance(result[key], dict):
-            problems += [
-                Diagnostic(f"unknown key `{name}` in `tokenizer.{key}`", help=did_you_mean(name, allowed))
-                for name in result[key] if name not in allowed
-            ]
-    if problems:
-        raise TokenizerError(*problems)
-    return result
-
-
-def _component(slot: str, section: Mapping[str, Any], **given: Any) -> Any:
-    """The part of the tokenizer that `section[slot]` describes."""
-    values = dict(section[slot])
-    kind = values.pop("type", None)
-    made = COMPONENTS[slot].get(kind)
-    if made is None:
-        raise TokenizerError(
-            f"`tokenizer.{slot}` has no type `{kind}`", help=did_you_mean(str(kind), COMPONENTS[slot])
-        )
-    allowed = [name for name in inspect.signature(made).parameters if name not in given]
-    unknown = [name for name in values if name not in allowed]
-    if unknown:
-        raise TokenizerError(*(
-            Diagnostic(f"unknown key `{name}` in `tokenizer.{slot}`", help=did_you_mean(name, allowed))
-            for name in unknown
-        ))
-    return made(**values, **given)
-
-
-def _stored(found: Mapping[str, Path]) -> dict[str, Any]:
-    """What the configuration files say. The special tokens map is the older form and counts unless the configuration
-    lists its tokens itself."""
-    stored = read_json(found.get(CONFIG))
-    if "model_max_length" not in stored and "max_len" in stored:  # 2019's name
-        stored["model_max_length"] = stored["max_len"]
-    if "added_tokens_decoder" not in stored:
-        stored |= read_json(found.get(SPECIAL))
-    return stored
-
-
-def _put(section: dict[str, Any], path: str, option: str, value: Any) -> None:
-    """Sets what an option stands for, `normalizer.lowercase` for one."""
-    slot, _, key = path.partition(".")
-    if not isinstance(section.get(slot), dict) or not key:
-        raise TokenizerError(f"`tokenizer.options.{option}` points to `{path}`, which is not in the section")
-    old = section[slot].get(key)
-    if value is None:  # says nothing
-        return
-    if not isinstance(value, bool if old is None else type(old)):
-        wanted = "true or false" if old is None or isinstance(old, bool) else f"a {type(old).__name__}"
-        raise TokenizerError(f"the tokenizer's option `{option}` must be {wanted}, not {value!r}"[:200])
-    section[slot][key] = value
-
-
-def _settings(section: Mapping[str, Any], values: Mapping[str, Any]) -> Settings:
-    settings = Settings(model_inputs=list(values.get("model_input_names") or section.get("model_inputs") or ()))
-    if not settings.model_inputs:
-        settings.model_inputs = Settings().model_inputs
-    for name in SETTINGS:
-        value = values.get(name)
-        if value is None:
-            value = section.get(name)
-        if value is None:
-            continue
-        if name.endswith("_side"):
-            one_of(name, value, SIDES)
-        elif name == "model_max_length":
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 1:
-                raise TokenizerError(f"model_max_length={value!r} is no length", help="a whole number from 1")
-            value = int(min(value, settings.model_max_length))
-        elif not isinstance(value, bool):
-            raise TokenizerError(f"{name}={value!r} must be true or false")
-        setattr(settings, name, value)
-    return settings
-
-
-def _add_tokens(
-    vocabulary: Vocabulary, section: Mapping[str, Any], settings: Mapping[str, Any], stored: Mapping[str, Any],
-    beyond: Mapping[str, Any],
-) -> None:
-    """Added tokens under the ids their files give them, then the special ones, which must be known by then."""
-    roles = {
-        role: AddedToken.of(value, special=True)
-        for role in ROLES if (value := settings.get(role, section["special_tokens"].get(role))) is not None
-    }
-    extra = settings.get(EXTRA[0]) or settings.get(EXTRA[1]) or []
-    extra = list(extra.values()) if isinstance(extra, Mapping) else extra
-    if not isinstance(extra, (list, tuple)):
-        raise TokenizerError(f"{EXTRA[0]} must be a list of tokens")
-    special = {token.content for token in roles.values()} | {AddedToken.of(token).content for token in extra}
-
-    listed = stored.get("added_tokens_decoder")
-    numbered: list[tuple[Any, AddedToken]]
-    if isinstance(listed, Mapping):
-        numbered = [(number, AddedToken.of(token)) for number, token in listed.items()]
-    else:
-        numbered = [(number, AddedToken(token, special=token in special)) for token, number in beyond.items()]
-    numbered = sorted((_number(number, token), token) for number, token in numbered) if numbered else []
-    vocabulary.add((token for _, token in numbered), {token.content: number for number, token in numbered})
-    described = {token.content: token for _, token in numbered}
-
-    missing = [f"`{token}` ({role})" for role, token in roles.items() if vocabulary.id_of(token.content) is None]
-    if missing:
-        raise TokenizerError(
-            f"special tokens that are not in the vocabulary of {len(vocabulary)}: {', '.join(missing)}",
-            help="is this the right vocabulary file? An option of that name gives another token, None does without",
-        )
-    vocabulary.add_special({role: described.get(token.content, token) for role, token in roles.items()})
-    if extra:
-        vocabulary.add_special({EXTRA[0]: [described.get(str(token), token) for token in _tokens(extra)]})
-
-
-def _tokens(values: Iterable[Any]) -> list[AddedToken]:
-    return [AddedToken.of(value, special=True) for value in values]
-
-
-def _number(value: Any, token: AddedToken) -> int:
-    """An id as JSON holds it: a number, or its digits as a key."""
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise TokenizerError(f"the added token `{token}` has no usable id: {value!r}"[:200])

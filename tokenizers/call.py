@@ -65,15 +65,18 @@ def one_of(name: str, value: Any, choices: Any) -> Any:
     return value
 
 
-def samples(text: Any, text_pair: Any, split: bool) -> tuple[list[tuple[Source, ...]], bool]:
+def samples(
+    text: Any, text_pair: Any, split: bool, empty_pairs: bool = False
+) -> tuple[list[tuple[Source, ...]], bool]:
     """The inputs as a list of one or two sources each, and whether they are a batch.
 
     A source is a string, or with `split` a list of words. A batch is a list of sources, or of pairs of sources.
     """
     batched = _is_list(text) and (not split or (bool(text) and _is_list(text[0])))
     if not batched:
-        # An empty pair is none, as in the reference (in a batch it counts).
-        return [_sample((text, text_pair) if text_pair else (text,), split, "text", "text_pair")], False
+        # An empty pair is none, as in the reference's Rust tokenizers (in a batch it counts).
+        single = text_pair is None if empty_pairs else not text_pair
+        return [_sample((text,) if single else (text, text_pair), split, "text", "text_pair")], False
     if text_pair is None:
         found = []
         for number, item in enumerate(text):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Diagnostic, Place, TokenizerError
+from ..errors import TokenizerError
 from .added_tokens import AddedToken
-from .unicode_tables import WHITE_SPACE
 from .vocabulary import ROLES, Vocabulary
+from .vocabulary_files import ROLES as FILE_ROLES
+from .vocabulary_files import vocabulary_texts
 
 if TYPE_CHECKING:
     from .tokenizer import Tokenizer
@@ -19,69 +21,55 @@ if TYPE_CHECKING:
 CONFIG = "tokenizer_config.json"
 SPECIAL = "special_tokens_map.json"
 ADDED = "added_tokens.json"
-_BLANKS = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
 
 
-def find_files(source: str | Path | Mapping[str, str | Path], vocabulary: str) -> dict[str, Path]:
-    """The files of a tokenizer by name: from a folder, from one vocabulary file, or as given."""
-    if Path(vocabulary).name != vocabulary:
-        raise TokenizerError(f"the vocabulary file `{vocabulary}` is a path", help="a file name, without folders")
+def file_sets(section: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sets of vocabulary files that a section knows, the one it writes first."""
+    files = section["files"]
+    return [dict(entry) for entry in (files if isinstance(files, list) else [files])]
+
+
+def find_files(
+    source: str | Path | Mapping[str, str | Path], sets: list[dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Path], dict[str, Path]]:
+    """Which of the sets there is, its files by role, and the configuration files by name: in a folder, beside one
+    vocabulary file, or as given. A file that is a set by itself may have any name."""
     if isinstance(source, Mapping):
-        found = {name: Path(path) for name, path in source.items()}
+        there = {name: Path(path) for name, path in source.items()}
+        where = "among the given files"
     else:
         place = Path(source)
-        if place.is_file():
-            return {vocabulary: place}
-        if not place.is_dir():
+        if not place.exists():
             raise TokenizerError(f"there is no tokenizer at `{place}`: no such file or folder")
-        found = {name: place / name for name in (vocabulary, CONFIG, SPECIAL, ADDED) if (place / name).is_file()}
-    if vocabulary not in found or not found[vocabulary].is_file():
-        where = "among the given files" if isinstance(source, Mapping) else f"in `{source}`"
-        raise TokenizerError(
-            f"the vocabulary file `{vocabulary}` is not {where}", help="give the folder that has it, or the file itself"
-        )
-    return found
+        folder = place if place.is_dir() else place.parent
+        there = {path.name: path for path in sorted(folder.iterdir())}
+        where = f"in `{source}`"
+        alone = [entry for entry in sets if len(file_names(entry)) == 1]
+        if place.is_file() and alone:
+            named = [entry for entry in alone if fnmatch(place.name, *file_names(entry).values())]
+            entry = (named or alone)[0]
+            if named or len(sets) == 1:
+                return entry, {role: place for role in file_names(entry)}, {}
+    configuration = {name: there[name] for name in (CONFIG, SPECIAL, ADDED) if name in there}
+    for entry in sets:
+        paths = {role: _match(name, there) for role, name in file_names(entry).items()}
+        if all(path is not None and path.is_file() for path in paths.values()):
+            return entry, paths, configuration
+    wanted = " or ".join(" + ".join(f"`{name}`" for name in file_names(entry).values()) for entry in sets)
+    raise TokenizerError(
+        f"the vocabulary file {wanted} is not {where}", help="give the folder that has it, or the file itself"
+    )
 
 
-def read_pieces(path: Path) -> list[str]:
-    """One piece a line; the line number, from 0, is the id. White space at the end of a line does not count."""
-    data = _read(path)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as problem:
-        before = data[: problem.start]
-        place = Place(str(path), before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
-        raise TokenizerError(
-            Diagnostic("the vocabulary is not UTF-8", place, help="is this a text file, one token a line?")
-        ) from None
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    pieces = [line.rstrip(_BLANKS) for line in lines]
-    if not any(pieces):
-        raise TokenizerError(Diagnostic("the vocabulary file is empty", Place(str(path))))
-    return pieces
+def file_names(entry: Mapping[str, Any]) -> dict[str, str]:
+    """The files of a set by role."""
+    return {role: name for role, name in entry.items() if role in FILE_ROLES}
 
 
-def read_json(path: Path | None) -> dict[str, Any]:
-    """A JSON object; an absent file is an empty one."""
-    if path is None:
-        return {}
-    try:
-        value = json.loads(_read(path).decode("utf-8"))
-    except (ValueError, RecursionError) as problem:
-        line, column = getattr(problem, "lineno", None), getattr(problem, "colno", None)
-        raise TokenizerError(Diagnostic(f"not valid JSON: {problem}"[:200], Place(str(path), line, column))) from None
-    if not isinstance(value, dict):
-        raise TokenizerError(Diagnostic(f"a JSON object is expected, not a {type(value).__name__}", Place(str(path))))
-    return value
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise TokenizerError(f"cannot read `{path}`: {problem.strerror or problem}") from None
+def _match(name: str, there: Mapping[str, Path]) -> Path | None:
+    if name in there or "*" not in name:
+        return there.get(name)
+    return next((path for file, path in there.items() if fnmatch(file, name)), None)
 
 
 def write_files(tokenizer: Tokenizer, folder: Path) -> list[Path]:
@@ -102,8 +90,8 @@ def write_files(tokenizer: Tokenizer, folder: Path) -> list[Path]:
         "truncation_side": settings.truncation_side,
     }
     beyond = {token: number for token, number in vocabulary.added.ids.items() if token not in vocabulary.ids}
-    texts = {
-        section["files"]["vocab"]: "".join(f"{piece}\n" for piece in vocabulary.pieces),
+    texts: dict[str, str | bytes] = {
+        **vocabulary_texts(file_sets(section)[0], tokenizer.current_data()),
         CONFIG: _json(config),
         SPECIAL: _json(special),
         **({ADDED: _json(beyond)} if beyond else {}),
@@ -112,7 +100,7 @@ def write_files(tokenizer: Tokenizer, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             partial = folder / f"{name}.partial"
-            partial.write_text(text, encoding="utf-8", newline="\n")
+            partial.write_bytes(text.encode() if isinstance(text, str) else text)
             os.replace(partial, folder / name)
         if not beyond:
             (folder / ADDED).unlink(missing_ok=True)  # of a tokenizer that was saved here before

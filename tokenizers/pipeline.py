@@ -1,118 +1,130 @@
-"""Normalizer, pre-tokenizer and word model as one: text to ids, with positions only when they are asked for.
-
-Because the normalizer works on single characters and words end at white space, a stretch of text between white
-spaces (a chunk) gives the same ids wherever it stands. Natural text repeats its chunks, so most of the work is
-looking them up.
-"""
+"""Normalizer, pre-tokenizer and model as one: text to ids, with positions only when they are asked for."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from .cache import Cache
-from .normalizer import BasicNormalizer
-from .pre_tokenizer import WhitespacePunctuation
-from .unicode_tables import WHITE_SPACE
-from .wordpiece import WordPiece
 
-LONGEST_CHUNK = 32  # longer ones seldom come back
-_WORD = re.compile(r"[^ ]+")
-_PYTHON_SPACES = [chr(point) for point in range(0x3001) if chr(point).isspace()]
+LONGEST_WORD = 64  # characters; longer ones seldom come back
+Span = tuple[int, int]
 
 
 class Details(NamedTuple):
     """Ids with where they came from: `offsets` are (start, end) in characters of the text, `words` count from 0."""
 
     ids: list[int]
-    offsets: list[tuple[int, int]]
+    offsets: list[Span]
     words: list[int]
 
 
+class Normalizer(Protocol):
+    def normalize(self, text: str) -> str: ...
+
+    def align(self, text: str) -> tuple[str, Sequence[int]]:
+        """The normalized text and, for each of its characters, the index of the one it came from."""
+
+
+class PreTokenizer(Protocol):
+    def split(self, text: str, first: bool) -> list[str]:
+        """The words of a text; `first`: nothing stands before it."""
+
+    def spans(self, text: str, first: bool) -> Iterable[tuple[int | Sequence[int], str]]:
+        """The words, each with the index at which it begins, -1 for one that begins with an added character; or with
+        the indices of its characters."""
+
+
+class Model(Protocol):
+    def ids(self, word: str) -> tuple[int, ...]: ...
+
+    def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
+        """The ids and the (start, end) of each piece in the word."""
+
+
+class Pipeline(Protocol):
+    """Text to ids. The text begins at `start` of a whole, and offsets are those in the whole. One that has been
+    normalized already comes with the index in the whole of each of its characters, `origins`."""
+
+    normalizer: Normalizer
+
+    def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]: ...
+
+    def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details: ...
+
+
+class Unchanged:
+    """The normalizer that leaves text as it is."""
+
+    def normalize(self, text: str) -> str:
+        return text
+
+    def align(self, text: str) -> tuple[str, Sequence[int]]:
+        return text, range(len(text))
+
+
 class WordPipeline:
-    """Ids of a text, word by word."""
+    """Word by word; natural text repeats its words, so most of the work is looking them up."""
 
-    def __init__(self, normalizer: BasicNormalizer, pre_tokenizer: WhitespacePunctuation, model: WordPiece) -> None:
+    def __init__(self, normalizer: Normalizer, pre_tokenizer: PreTokenizer, model: Model) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
-        self._table = Cache(self._spaced)
-        self._cut = Cache(model.cut, longest=model.max_word_length)
-        self._word_ids = Cache(self._ids_of_word, longest=model.max_word_length)
-        self._chunk_ids = Cache(self._ids_of_chunk, longest=LONGEST_CHUNK)
-        self._chunk_details = Cache(self._details_of_chunk, longest=LONGEST_CHUNK)
-        separators = {space for space in _PYTHON_SPACES if space in WHITE_SPACE and self._spaced(ord(space)) == " "}
-        self._chunk = re.compile(f"[^{re.escape(''.join(sorted(separators)))}]+")
-        other = "".join(space for space in _PYTHON_SPACES if space not in separators)
-        self._misleading = re.compile(f"[{re.escape(other)}]") if other else None  # where str.split would go wrong
+        self._ids = Cache(model.ids, longest=LONGEST_WORD)
+        self._cut = Cache(model.cut, longest=LONGEST_WORD)
+        self.trim = getattr(pre_tokenizer, "trim", None)
 
-    def ids(self, text: str) -> list[int]:
-        return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self._chunks(text))))
+    def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
+        if not normalized:
+            text = self.normalizer.normalize(text)
+        words = self.pre_tokenizer.split(text, start == 0)
+        return list(chain.from_iterable(map(self._ids.__getitem__, words)))
 
-    def details(self, text: str) -> Details:
+    def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
+        if origins is None:
+            text, places = self.normalizer.align(text)
+            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
+        offsets: list[Span] = []
         words: list[int] = []
-        base = count = 0
-        known = self._chunk_details
-        for chunk in self._chunks(text):
-            base = text.index(chunk, base)
-            chunk_ids, chunk_offsets, chunk_words, chunk_count = known[chunk]
-            ids += chunk_ids
-            for start, end in chunk_offsets:
-                offsets.append((start + base, end + base))
-            if chunk_count == 1:
-                words += [count] * len(chunk_ids)
-            else:
-                words += [word + count for word in chunk_words]
-            count += chunk_count
-            base += len(chunk)
+        shift = origins.start if isinstance(origins, range) else None  # None: no simple sum
+        known, trim = self._cut, self.trim
+        for number, (begin, word) in enumerate(self.pre_tokenizer.spans(text, start == 0)):
+            pieces, spans = within = known[word]
+            ids += pieces
+            words += [number] * len(pieces)
+            if not isinstance(begin, int):
+                spans = [(origins[begin[a]], origins[begin[b - 1]] + 1) for a, b in spans]
+            elif begin < 0 or shift is None:
+                spans = [
+                    (origins[max(a + begin, 0)], origins[max(b + begin - 1, 0)] + 1) for a, b in spans
+                ]
+            elif begin + shift:
+                move = begin + shift
+                spans = [(a + move, b + move) for a, b in spans]
+            offsets += spans if trim is None else trim.word(word, within[1], spans)
         return Details(ids, offsets, words)
 
-    def _chunks(self, text: str) -> list[str]:
-        if self._misleading is not None and self._misleading.search(text):
-            return self._chunk.findall(text)
-        return text.split()
 
-    def _spaced(self, point: int) -> str:
-        """What a character becomes once words are set apart by blanks."""
-        cut = self.pre_tokenizer
-        return "".join(
-            " " if cut.separates(part) else f" {part} " if cut.isolates(part) else part
-            for part in self.normalizer.table[point]
-        )
+class TextPipeline:
+    """For a model that takes a text as a whole and finds the words itself."""
 
-    def _ids_of_word(self, word: str) -> tuple[int, ...]:
-        return self._cut[word][0]
+    def __init__(self, normalizer: Normalizer, model: Model) -> None:
+        self.normalizer, self.model = normalizer, model
 
-    def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
-        if self.normalizer.context is not None and self.normalizer.context.search(chunk):
-            chunk = self.normalizer.normalize(chunk)
-        words = filter(None, chunk.translate(self._table).split(" "))
-        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
+    def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
+        return self.model.ids(text if normalized else self.normalizer.normalize(text))
 
-    def _details_of_chunk(self, chunk: str) -> tuple[list[int], list[tuple[int, int]], list[int], int]:
-        text, origins = self._aligned(chunk)
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
-        words: list[int] = []
-        count = 0
-        for count, match in enumerate(_WORD.finditer(text), 1):
-            base = start = match.start()
-            pieces, ends = self._cut[match.group()]
-            ids += pieces
-            words += [count - 1] * len(pieces)
-            for end in ends:
-                offsets.append((origins[start], origins[base + end - 1] + 1))
-                start = base + end
-        return ids, offsets, words, count
+    def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
+        if origins is None:
+            text, places = self.normalizer.align(text)
+            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+        ids, spans, words = self.model.details(text)
+        return Details(ids, [_place(origins, a, b, start) for a, b in spans], words)
 
-    def _aligned(self, chunk: str) -> tuple[str, Sequence[int]]:
-        """Words set apart by blanks, and the index in `chunk` of each character."""
-        if chunk.isascii() and chunk.isalnum():
-            return chunk.translate(self._table), range(len(chunk))
-        text, origins = self.normalizer.align(chunk)
-        parts = [self._table[ord(character)] for character in text]
-        return "".join(parts), [
-            origin for part, origin in zip(parts, origins, strict=True) for _ in part
-        ]
+
+def _place(origins: Sequence[int], first: int, last: int, start: int) -> Span:
+    """Where the characters [first, last) come from; none of them: where the text before them ends."""
+    if first < last:
+        return origins[first], origins[last - 1] + 1
+    at = origins[first - 1] + 1 if first else start
+    return at, at

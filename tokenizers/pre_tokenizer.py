@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from .split_patterns import SplitPattern
 from .unicode_tables import PUNCTUATION, WHITE_SPACE
 
 
@@ -15,3 +18,16 @@ class WhitespacePunctuation:
     def isolates(self, character: str) -> bool:
         """Whether this character is a word by itself."""
         return character in PUNCTUATION
+
+
+class PatternWords:
+    """Words are what a regular expression matches; `\\p{L}`, `\\p{N}` and `\\s` are those of the reference."""
+
+    def __init__(self, *, pattern: str = r"\S+") -> None:
+        self._pattern = SplitPattern(pattern)
+
+    def split(self, text: str, first: bool) -> list[str]:
+        return self._pattern.findall(text)
+
+    def spans(self, text: str, first: bool) -> Iterable[tuple[int, str]]:
+        return ((match.start(), match.group()) for match in self._pattern.finditer(text))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from .added_tokens import AddedVocabulary
-from .pipeline import Details, WordPipeline
+from .added_tokens import AddedVocabulary, lower_one_by_one
+from .pipeline import Details, Pipeline, Span
 
 Source = str | Sequence[str]  # a text, or its words
 
@@ -14,21 +14,26 @@ Source = str | Sequence[str]  # a text, or its words
 class TextEncoder:
     """Text, or a list of words, to ids or `Details`.
 
-    Offsets of a list of words count within each word, and its word numbers are positions in the list.
+    Offsets of a list of words count within each word, and its word numbers are positions in the list. `lowercase`:
+    before anything else, so that added tokens are found in lower case, too.
     """
 
-    def __init__(self, pipeline: WordPipeline, added: AddedVocabulary) -> None:
-        self.pipeline, self.added = pipeline, added
+    def __init__(self, pipeline: Pipeline, added: AddedVocabulary, lowercase: bool = False) -> None:
+        self.pipeline, self.added, self.lowercase = pipeline, added, lowercase
+        trim = getattr(pipeline, "trim", None)
+        self._trim = trim.piece if trim else _as_it_is
 
     def ids(self, source: Source) -> list[int]:
         if not isinstance(source, str):
             return [number for word in source for number in self.ids(word)]
+        if self.lowercase:
+            source = self.added.lowered(source)
         if not self.added.searches(normalized=False):
-            return self._plain_ids(source)
+            return self._plain_ids(source, 0)
         ids: list[int] = []
         for start, end, token in self.added.split(source, normalized=False):
             if token is None:
-                ids += self._plain_ids(source[start:end])
+                ids += self._plain_ids(source[start:end], start)
             else:
                 ids.append(token)
         return ids
@@ -44,41 +49,46 @@ class TextEncoder:
                 _extend(result, part.ids, part.offsets, [position] * len(part.ids))
         return result
 
-    def _plain_ids(self, text: str) -> list[int]:
+    def _plain_ids(self, text: str, base: int) -> list[int]:
         if not self.added.searches(normalized=True):
-            return self.pipeline.ids(text)
+            return self.pipeline.ids(text, base)
         text = self.pipeline.normalizer.normalize(text)
         ids: list[int] = []
         for start, end, token in self.added.split(text, normalized=True):
             if token is None:
-                ids += self.pipeline.ids(text[start:end])
+                ids += self.pipeline.ids(text[start:end], base + start, normalized=True)
             else:
                 ids.append(token)
         return ids
 
     def _text_details(self, source: str, result: Details) -> None:
+        if self.lowercase and (lowered := self.added.lowered(source)) != source:
+            self._found_details(lowered, part := Details([], [], []))
+            if len(lowered) > len(source):
+                origins = [i for i, c in enumerate(source) for _ in lower_one_by_one(c)]
+                part.offsets[:] = [(origins[a], origins[b - 1] + 1) if a < b else (0, 0) for a, b in part.offsets]
+            _append(result, part)
+        else:
+            self._found_details(source, result)
+
+    def _found_details(self, source: str, result: Details) -> None:
         for start, end, token in self.added.split(source, normalized=False):
             if token is not None:
-                _extend(result, [token], [(start, end)], [_next_word(result)])
+                _extend(result, [token], [self._trim(source[start:end], (start, end))], [_next_word(result)])
             elif self.added.searches(normalized=True):
                 self._normalized_details(source[start:end], start, result)
             else:
-                part = self.pipeline.details(source[start:end])
-                first = _next_word(result)
-                offsets = [(a + start, b + start) for a, b in part.offsets] if start else part.offsets
-                _extend(result, part.ids, offsets, [word + first for word in part.words] if first else part.words)
+                _append(result, self.pipeline.details(source[start:end], start))
 
     def _normalized_details(self, source: str, base: int, result: Details) -> None:
-        text, origins = self.pipeline.normalizer.align(source)
+        text, places = self.pipeline.normalizer.align(source)
+        origins = [place + base for place in places]
         for start, end, token in self.added.split(text, normalized=True):
             if token is not None:
-                offset = (base + origins[start], base + origins[end - 1] + 1)
-                _extend(result, [token], [offset], [_next_word(result)])
+                span = self._trim(text[start:end], (origins[start], origins[end - 1] + 1))
+                _extend(result, [token], [span], [_next_word(result)])
             else:
-                part = self.pipeline.details(text[start:end])
-                first = _next_word(result)
-                offsets = [(base + origins[start + a], base + origins[start + b - 1] + 1) for a, b in part.offsets]
-                _extend(result, part.ids, offsets, [word + first for word in part.words])
+                _append(result, self.pipeline.details(text[start:end], base + start, origins[start:end]))
 
 
 class EncodedSequence:
@@ -93,10 +103,19 @@ class EncodedSequence:
         return self._encoder.details(self._source)
 
 
+def _as_it_is(text: str, span: Span) -> Span:
+    return span
+
+
 def _extend(result: Details, ids: list[int], offsets: list[tuple[int, int]], words: list[int]) -> None:
     result.ids.extend(ids)
     result.offsets.extend(offsets)
     result.words.extend(words)
+
+
+def _append(result: Details, part: Details) -> None:
+    first = _next_word(result)
+    _extend(result, part.ids, part.offsets, [word + first for word in part.words] if first else part.words)
 
 
 def _next_word(result: Details) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import TokenizerError
@@ -33,6 +33,13 @@ class Template:
     ) -> None:
         self.single = _parse("single", single, (0,), roles or {})
         self.pair = _parse("pair", pair, (0, 1), roles or {})
+
+    @classmethod
+    def of(cls, single: Iterable[TemplatePiece], pair: Iterable[TemplatePiece]) -> Template:
+        """From pieces, which may be tokens with blanks in them."""
+        made = cls()
+        made.single, made.pair = tuple(single), tuple(pair)
+        return made
 
     def pieces(self, pair: bool) -> tuple[TemplatePiece, ...]:
         return self.pair if pair else self.single

@@ -11,12 +11,13 @@ from ..errors import TokenizerError
 from .added_tokens import AddedToken
 from .batch import Part, Row, combinations, truncated, windows
 from .call import SIDES, TENSORS, Limits, limits, one_of, samples
-from .decoder import WordPieceDecoder, clean_up
+from .decoder import Decoder, clean_up
 from .encoding import Encoding, as_tensors
-from .pipeline import WordPipeline
+from .pipeline import Pipeline
 from .sequence import EncodedSequence, TextEncoder
 from .template import Template
 from .vocabulary import ROLES, Vocabulary
+from .vocabulary_files import VocabularyData
 
 
 @dataclass(slots=True)
@@ -28,25 +29,32 @@ class Settings:
     padding_side: str = "right"
     truncation_side: str = "right"
     clean_up_tokenization_spaces: bool = False
+    pad_token_type_id: int = 0
+    added_apart: str | None = None  # `all`, `extra`: added tokens that do not go through the decoder
+    python: bool = False  # in detail as the reference's Python tokenizers, where they differ from the Rust ones
 
 
 class Tokenizer:
     """Called like Hugging Face's tokenizers, and gives the same.
 
     Special tokens are attributes, None if there is none: `cls_token`, `cls_token_id`, `sep_token`, … Setting one
-    gives the role to another token of the vocabulary. `section` is the resolved spec section, kept for `save`.
+    gives the role to another token of the vocabulary. `section` is the resolved spec section and `data` what the
+    vocabulary files held, both kept for `save`.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, pipeline: WordPipeline, template: Template, decoder: WordPieceDecoder,
-        settings: Settings, section: Mapping[str, Any],
+        self, vocabulary: Vocabulary, pipeline: Pipeline, template: Template, decoder: Decoder, settings: Settings,
+        section: Mapping[str, Any], data: VocabularyData,
     ) -> None:
         self.vocabulary = vocabulary
         self.template = template
         self.decoder = decoder
         self.settings = settings
         self.section = section
-        self._encoder = TextEncoder(pipeline, vocabulary.added)
+        self.data = data
+        parts = (pipeline.normalizer, getattr(pipeline, "pre_tokenizer", None))
+        lowercase = settings.python and any(getattr(part, "lowercase", False) for part in parts)
+        self._encoder = TextEncoder(pipeline, vocabulary.added, lowercase)
 
     # Calling -----------------------------------------------------------------------------------------------------
 
@@ -72,7 +80,7 @@ class Tokenizer:
         if not isinstance(stride, int) or stride < 0:
             raise TokenizerError(f"stride={stride!r} is no number of tokens", help="a whole number from 0")
         limit = limits(padding, truncation, max_length, self.model_max_length, pad_to_multiple_of)
-        inputs, batched = samples(text, text_pair, is_split_into_words)
+        inputs, batched = samples(text, text_pair, is_split_into_words, empty_pairs=self.settings.python)
         rows: list[Row] = []
         owners: list[int] = []
         longest = 0
@@ -138,7 +146,7 @@ class Tokenizer:
                     f"stride={stride} is too large: max_length={limit.max_length} leaves room for {room} tokens",
                     help="the stride must be below max_length less the special tokens",
                 )
-            keep = truncated(sizes, room, limit.truncation)
+            keep = truncated(sizes, room, limit.truncation, odd=0 if self.settings.python else 1)
         cut = [
             windows(size, length, stride, self.truncation_side) for size, length in zip(sizes, keep, strict=True)
         ]
@@ -175,12 +183,13 @@ class Tokenizer:
         if multiple:
             length = -(-length // multiple) * multiple
         for row in rows:
-            row.pad(length, pad_id, side)
+            row.pad(length, pad_id, self.settings.pad_token_type_id, side)
 
     # Back to text ------------------------------------------------------------------------------------------------
 
     def decode(
-        self, ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
+        self, ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None,
+        spaces_between_special_tokens: bool = True,
     ) -> Any:
         """Ids (an integer, a list, an array or a tensor) to text, rows of ids to a list of texts. Ids that stand for
         nothing are left out."""
@@ -190,14 +199,39 @@ class Tokenizer:
         if not isinstance(ids, (list, tuple)):
             raise TokenizerError(f"cannot decode a {type(ids).__name__}", help="give a list or a tensor of ids")
         if ids and (isinstance(ids[0], (list, tuple)) or getattr(ids[0], "ndim", 0)):
-            return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
+            options = skip_special_tokens, clean_up_tokenization_spaces, spaces_between_special_tokens
+            return [self.decode(row, *options) for row in ids]
         skipped = self._special_added_ids() if skip_special_tokens else ()
         tokens = [self.vocabulary.token_of(_checked(number)) for number in ids if number not in skipped]
-        text = self.decoder.decode([token for token in tokens if token is not None])
+        text = self._decoded([token for token in tokens if token is not None], spaces_between_special_tokens)
         clean = self.settings.clean_up_tokenization_spaces
         if clean_up_tokenization_spaces is not None:
             clean = clean_up_tokenization_spaces
         return clean_up(text) if clean else text
+
+    def _decoded(self, tokens: list[str], spaces: bool) -> str:
+        """Added tokens stand apart where the settings say so: `all` of them, or the `extra` ones, between blanks."""
+        apart = self.settings.added_apart
+        special = set(self.all_special_tokens)
+        if apart is None:
+            return self.decoder.decode(tokens, special)
+        alone = set(self.vocabulary.added.ids)
+        if apart == "extra":
+            beyond = {token for token in self.vocabulary.extra_special if token not in self.vocabulary.ids}
+            alone = (alone - special) | beyond
+        parts: list[str] = []
+        waiting: list[str] = []
+        for token in tokens:
+            if token not in alone:
+                waiting.append(token)
+                continue
+            if waiting and (text := self.decoder.decode(waiting, special)):
+                parts.append(text)
+            waiting = []
+            parts.append(token)
+        if waiting:
+            parts.append(self.decoder.decode(waiting, special))
+        return (" " if spaces and apart == "extra" else "").join(parts)
 
     def batch_decode(self, rows: Any, **options: Any) -> list[str]:
         """`decode` for each row."""
@@ -254,6 +288,14 @@ class Tokenizer:
         """Adds tokens by role: `{"pad_token": "<pad>", "extra_special_tokens": [...]}`; returns how many were new or
         changed."""
         return self.vocabulary.add_special(tokens)
+
+    def current_data(self) -> VocabularyData:
+        """What vocabulary files would hold now: a whole tokenizer also lists the added tokens."""
+        if self.data.json is None:
+            return self.data
+        added = self.vocabulary.added.by_id
+        tokens = [{"id": number, **added[number].as_dict()} for number in sorted(added)]
+        return replace(self.data, json={**self.data.json, "added_tokens": tokens})
 
     def save(self, folder: str | Path) -> list[Path]:
         """Writes the vocabulary and the configuration files; gives their paths."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +13,15 @@ ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_t
 
 
 class Vocabulary:
-    """`pieces` are the model's tokens in the order of their ids. If one occurs twice, its last id counts and the
-    earlier one stands for nothing, as in the reference."""
+    """`ids` are those of the model's tokens, `size` the number from which others get theirs."""
 
-    def __init__(self, pieces: Sequence[str], normalize: Callable[[str], str]) -> None:
-        self.pieces = pieces
-        self.ids = {piece: number for number, piece in enumerate(pieces)}
-        self.added = AddedVocabulary(normalize)
+    def __init__(
+        self, ids: Mapping[str, int], normalize: Callable[[str], str], size: int = 0, python: bool = False
+    ) -> None:
+        self.ids = ids
+        self.tokens = {number: piece for piece, number in ids.items()}
+        self.size = max(size, max(self.tokens, default=-1) + 1)
+        self.added = AddedVocabulary(normalize, python)
         self.roles: dict[str, str | None] = dict.fromkeys(ROLES)
         self.extra_special: list[str] = []
 
@@ -32,11 +34,7 @@ class Vocabulary:
 
     def token_of(self, number: int) -> str | None:
         added = self.added.by_id.get(number)
-        if added is not None:
-            return added.content
-        if 0 <= number < len(self.pieces) and self.ids[self.pieces[number]] == number:
-            return self.pieces[number]
-        return None
+        return self.tokens.get(number) if added is None else added.content
 
     def all_ids(self) -> dict[str, int]:
         return {**self.ids, **self.added.ids}
@@ -45,22 +43,23 @@ class Vocabulary:
         """Adds tokens and returns how many were new or changed. A token of the vocabulary keeps its id; others get
         the id in `numbers`, or the next free one."""
         changed: list[tuple[int, AddedToken]] = []
-        taken = {number for number, _ in enumerate(self.pieces)} if numbers else set()
-        free = max(len(self.pieces), *(number + 1 for number in self.added.by_id), 0)
+        free = max(self.size, *(number + 1 for number in self.added.by_id), 0)
         fresh: dict[str, int] = {}
+        given: set[int] = set()
         for token in tokens:
             number = fresh.get(token.content, self.id_of(token.content))
             if not token.content or (number is not None and self.added.by_id.get(number) == token):
                 continue
             if number is None:
                 number = (numbers or {}).get(token.content, free)
-                if number in taken or number in self.added.by_id or number in fresh.values():
+                if number in self.tokens or number in self.added.by_id or number in given:
                     raise TokenizerError(
                         f"the added token `{token.content}` cannot have the id {number}: "
                         f"it belongs to `{self.token_of(number)}`"
                     )
                 free = max(free, number + 1)
                 fresh[token.content] = number
+                given.add(number)
             changed.append((number, token))
         self.added.add(changed)
         return len(changed)

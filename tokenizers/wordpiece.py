@@ -39,16 +39,20 @@ class WordPiece:
         self._first_reach = _reach(self._first)
         self._next_reach = _reach(self._next)
 
-    def cut(self, word: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The ids of the pieces of `word`, and the index at which each ends."""
+    def ids(self, word: str) -> tuple[int, ...]:
+        """The ids of the pieces of `word`."""
+        return self.cut(word)[0]
+
+    def cut(self, word: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """Them and the (start, end) of each piece in `word`."""
         whole = self._first.get(word)
         size = len(word)
         if size > self.max_word_length:
-            return (self._unknown_id,), (size,)
+            return (self._unknown_id,), ((0, size),)
         if whole is not None:
-            return (whole,), (size,)
+            return (whole,), ((0, size),)
         ids: list[int] = []
-        ends: list[int] = []
+        spans: list[tuple[int, int]] = []
         start, pieces, reach = 0, self._first, self._first_reach
         while start < size:
             longest = reach.get(word[start:start + _HEAD], _HEAD - 1)
@@ -57,11 +61,11 @@ class WordPiece:
                 if number is not None:
                     break
             else:
-                return (self._unknown_id,), (size,)
+                return (self._unknown_id,), ((0, size),)
             ids.append(number)
-            ends.append(end)
+            spans.append((start, end))
             start, pieces, reach = end, self._next, self._next_reach
-        return tuple(ids), tuple(ends)
+        return tuple(ids), tuple(spans)
 
 
 def _reach(pieces: Mapping[str, int]) -> dict[str, int]:

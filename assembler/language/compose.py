@@ -245,10 +245,10 @@ def _plain(value: Any, place: Place, depth: int = 0) -> Any:
 
 
 def _other_block(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether `new` is another thing than `old`, not a change to it: another block, or blocks by kind."""
+    """Whether `new` is another thing than `old`, not a change to it: another block or type, or blocks by kind."""
     if "by_kind" in old or "by_kind" in new:
         return ("block" in old and "by_kind" in new) or ("by_kind" in old and "block" in new)
-    return "block" in old and "block" in new and old["block"] != new["block"]
+    return any(key in old and key in new and old[key] != new[key] for key in ("block", "type"))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from .arrays import StoredBytes
@@ -74,22 +75,29 @@ class PickleStream:
                 return
 
 
-def read_pickle(stream: PickleStream) -> tuple[object, dict[str, StoredStorage]]:
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Stands for a class, a function, or what one of them would make. Nothing is ever asked of it."""
+
+    name: str
+
+
+def read_pickle(stream: PickleStream, *, foreign: bool = False) -> tuple[object, dict[str, StoredStorage]]:
     """The value of one pickle, and the storages it refers to by their keys; the stream is left behind it.
 
     Numbers, texts, tuples, lists and dicts come as themselves (sets as lists), the attributes of a namespace as a
-    dict, tensors as `StoredTensor`, arrays as `StoredArray`.
+    dict, tensors as `StoredTensor`, arrays as `StoredArray`. `foreign`: other objects are `Foreign` instead of refused.
     Raises `Refused`.
     """
     storages: dict[str, StoredStorage] = {}
     try:
-        return _interpret(stream, storages), storages
+        return _interpret(stream, storages, foreign), storages
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:  # how a damaged program stumbles
         where = f"near byte {stream.position} of the file"
         raise Refused(f"its pickle is damaged {where} ({type(error).__name__}: {ascii(str(error)[:200])})") from None
 
 
-def _interpret(stream: PickleStream, storages: dict[str, StoredStorage]) -> object:
+def _interpret(stream: PickleStream, storages: dict[str, StoredStorage], foreign: bool) -> object:
     stack: list = []
     outer: list[list] = []  # the stacks below each open mark
     memo: dict[int, object] = {}
@@ -145,15 +153,17 @@ def _interpret(stream: PickleStream, storages: dict[str, StoredStorage]) -> obje
                 parts = _pop(stack, 2) if name == "STACK_GLOBAL" else argument.split(" ", 1)
                 # The object that the whole pickle is; torch says what is a module before it in its old format.
                 whole = not any(outer) and stack in ([], ["module"])
-                stack.append(look_up(".".join(parts)) or refuse_global(".".join(parts), whole))
+                stranger = Foreign(".".join(parts)) if foreign else None
+                stack.append(look_up(".".join(parts)) or stranger or refuse_global(".".join(parts), whole))
             case "REDUCE":
                 function, arguments = _pop(stack, 2)
-                stack.append(call(function, arguments))
+                stack.append(_made_by(function) if isinstance(function, Foreign) else call(function, arguments))
             case "NEWOBJ":
-                stack.append(instance(*_pop(stack, 2)))
+                kind, arguments = _pop(stack, 2)
+                stack.append(kind if isinstance(kind, Foreign) else instance(kind, arguments))
             case "BUILD":
                 state = stack.pop()
-                spent += build(stack[-1], state)
+                spent += 0 if isinstance(stack[-1], Foreign) else build(stack[-1], state)
             case "BINPERSID":
                 storage = storage_of(*stack.pop())
                 if storages.setdefault(storage.key, storage) != storage:
@@ -164,6 +174,11 @@ def _interpret(stream: PickleStream, storages: dict[str, StoredStorage]) -> obje
             case _:
                 raise Refused(f"its pickle uses the instruction {name}, which tensors do not need", RESAVE)
     raise Refused("its pickle does not end")
+
+
+def _made_by(function: Foreign) -> object:
+    """An empty dictionary if that is what it makes, to be filled; else a stranger again."""
+    return {} if function.name in ("collections.defaultdict", "builtins.dict") else function
 
 
 def _pop(stack: list, count: int) -> list:

@@ -1,0 +1,271 @@
+"""Each family's tokenizer against the reference of its kind: Rust in this process, Python by golden files, the
+sentencepiece library itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizer_texts import TEXTS, digests, real_texts
+
+import modelwright as mw
+from modelwright.tokenizers import Tokenizer, build_tokenizer
+from modelwright.tokenizers.bpe import BytePairs
+from modelwright.tokenizers.byte_alphabet import ALPHABET
+
+reference = pytest.importorskip("tokenizers")
+sentencepiece = pytest.importorskip("sentencepiece")
+
+GOLDEN = Path(__file__).parent / "golden" / "python_tokenizers"
+ALBERT: dict[str, Any] = {
+    "model": {"type": "sentencepiece", "split_digit_commas": True},
+    "files": {"model": "spiece.model"},
+    "normalizer": {"type": "tidy", "lowercase": True},
+    "template": {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1"},
+    "decoder": {"type": "sentencepiece", "blanks": True},
+    "special_tokens": {
+        "bos_token": "[CLS]", "eos_token": "[SEP]", "unk_token": "<unk>", "sep_token": "[SEP]", "pad_token": "<pad>",
+        "cls_token": "[CLS]", "mask_token": {"content": "[MASK]", "lstrip": True},
+    },
+    "added_apart": "extra",
+    "implementation": "python",
+}
+PARTS = [
+    *"abcth A É\n\t.,!?9", " the", "house", "'s", "'ll", "  ", "é", "\u0301", "\u200d", "水", "火", "ع",
+    "😀", "👩🏽", "\U00020000", "<mask>", "<s>", "</s>", "\u3000", "\x1c", "\x85", "ß", "İ", "Σ", "¼", "Ⅷ", "_", "-",
+    "\ufffd", "\U0001e5f0",
+]  # fmt: skip
+ANY_TEXT = st.one_of(
+    st.lists(st.sampled_from(PARTS), max_size=30).map("".join), st.text(st.characters(codec="utf-8"), max_size=40)
+)
+
+
+def section(spec: str) -> dict[str, Any]:
+    return ALBERT if spec == "albert" else mw.load_spec(spec).tokenizer_section()
+
+
+def case(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text())
+
+
+# Python tokenizers ------------------------------------------------------------------------------------------------
+
+
+def compare(ours: Tokenizer, texts: list[str], wanted: str) -> None:
+    got = digests(ours, texts).split()
+    wrong = [text for text, a, b in zip(texts, got, wanted.split(), strict=True) if a != b]
+    assert not wrong, f"{len(wrong)} of {len(texts)} texts, such as {wrong[0][:200]!r}: {ours.tokenize(wrong[0][:200])}"
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*/case.json")), ids=lambda file: file.parent.name)
+def test_python_reference(file: Path, tmp_path: Path) -> None:
+    wanted = case(file)
+    ours = build_tokenizer(section(wanted["spec"]), file.parent, **wanted["options"])
+    compare(ours, TEXTS, wanted["digests"])
+    assert all(ours(text, return_offsets_mapping=True).input_ids == ours(text).input_ids for text in TEXTS)
+    ours.save(tmp_path)
+    compare(build_tokenizer(section(wanted["spec"]), tmp_path), TEXTS, wanted["digests"])
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_python_reference_on_real_vocabularies(shared_data: Path, index: int) -> None:
+    wanted = case(GOLDEN / "real.json")[index]
+    folder = shared_data / "tokenizers" / wanted["folder"]
+    ours = build_tokenizer(section(wanted["spec"]), folder, **wanted["options"])
+    compare(ours, real_texts(shared_data), wanted["digests"])
+
+
+# Rust tokenizers --------------------------------------------------------------------------------------------------
+
+
+def learnt(texts: list[str], size: int, **options: Any) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """A small vocabulary and its merges, made by the reference."""
+    trainer = reference.trainers.BpeTrainer(vocab_size=size, show_progress=False, **options)
+    model = reference.Tokenizer(reference.models.BPE())
+    if "end_of_word_suffix" in options:
+        model.normalizer = reference.normalizers.BertNormalizer()
+        model.pre_tokenizer = reference.pre_tokenizers.BertPreTokenizer()
+    else:
+        model.pre_tokenizer = reference.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.train_from_iterator(texts, trainer)
+    state = json.loads(model.to_str())["model"]
+    return state["vocab"], [tuple(m.split(" ") if isinstance(m, str) else m) for m in state["merges"]]
+
+
+def write(folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Path:
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>"]
+    made = learnt(TEXTS * 3, 420, special_tokens=special, initial_alphabet=ALPHABET)
+    return write(tmp_path_factory.mktemp("byte-level"), *made)
+
+
+@pytest.fixture(scope="module")
+def word_ends(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = learnt(TEXTS * 3, 300, special_tokens=["<unk>"], end_of_word_suffix="</w>")
+    return write(tmp_path_factory.mktemp("word-ends"), *made)
+
+
+def rust(spec: str, vocab: Path, merges: Path, prefix: bool, trim: bool) -> Any:
+    """The reference as its own converters put it together."""
+    ids = json.loads(vocab.read_text(encoding="utf-8"))
+    lines = merges.read_text(encoding="utf-8").split("\n")
+    pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    processors = reference.processors
+    if spec == "gpt":
+        model = reference.models.BPE(ids, pairs, unk_token="<unk>", end_of_word_suffix="</w>")
+        made = reference.Tokenizer(model)
+        made.normalizer = reference.normalizers.BertNormalizer()
+        made.pre_tokenizer = reference.pre_tokenizers.BertPreTokenizer()
+        made.decoder = reference.decoders.BPEDecoder(suffix="</w>")
+        made.add_special_tokens(["<unk>"])
+        return made
+    made = reference.Tokenizer(reference.models.BPE(ids, pairs))
+    made.pre_tokenizer = reference.pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    made.decoder = reference.decoders.ByteLevel()
+    if spec == "gpt2":
+        made.post_processor = processors.ByteLevel(trim_offsets=False)
+        made.add_special_tokens(["<|endoftext|>"])
+    else:
+        made.post_processor = processors.RobertaProcessing(
+            ("</s>", ids["</s>"]), ("<s>", ids["<s>"]), trim, prefix
+        )
+        made.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+        made.add_special_tokens([reference.AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
+    return made
+
+
+def agree(ours: Tokenizer, theirs: Any, text: str, other: str | None = None) -> None:
+    wanted = theirs.encode(text, other)
+    got = ours(text, other, return_offsets_mapping=True, return_special_tokens_mask=True)
+    assert got.input_ids == wanted.ids == ours(text, other).input_ids, text
+    assert got.offset_mapping == wanted.offsets, text
+    assert got.word_ids() == wanted.word_ids, text
+    assert got.special_tokens_mask == wanted.special_tokens_mask
+    for skip in (False, True):
+        assert ours.decode(wanted.ids, skip_special_tokens=skip) == theirs.decode(wanted.ids, skip_special_tokens=skip)
+
+
+CONFIGURATIONS = [
+    ("gpt2", {}), ("gpt2", {"add_prefix_space": True}), ("roberta", {}), ("roberta", {"add_prefix_space": True}),
+    ("roberta", {"trim_offsets": False}), ("bart", {}), ("gpt", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec, options", CONFIGURATIONS, ids=str)
+def test_rust_reference(byte_level: Path, word_ends: Path, spec: str, options: dict[str, bool]) -> None:
+    folder = word_ends if spec == "gpt" else byte_level
+    ours = build_tokenizer(section(spec), folder, **options)
+    theirs = rust(
+        spec, folder / "vocab.json", folder / "merges.txt", options.get("add_prefix_space", False),
+        options.get("trim_offsets", True),
+    )
+    for index, text in enumerate([*TEXTS, "\n".join(TEXTS)]):
+        agree(ours, theirs, text)
+        if text:
+            agree(ours, theirs, TEXTS[index - 1], text)
+
+    @settings(max_examples=150, deadline=None)
+    @given(ANY_TEXT)
+    def check(text: str) -> None:
+        agree(ours, theirs, text)
+
+    check()
+
+
+@pytest.mark.parametrize("spec, folder, vocab, merges", [
+    ("gpt2", "gpt2", "encoder.json", "vocab.bpe"), ("roberta", "roberta-base", "vocab.json", "merges.txt"),
+    ("gpt", "openai-gpt", "encoder_bpe_40000.json", "vocab_40000.bpe"),
+])
+def test_rust_reference_on_real_vocabularies(
+    shared_data: Path, tmp_path: Path, spec: str, folder: str, vocab: str, merges: str
+) -> None:
+    home = shared_data / "tokenizers" / folder
+    ours, theirs = build_tokenizer(section(spec), home), rust(spec, home / vocab, home / merges, False, True)
+    assert ours.get_vocab() == theirs.get_vocab()
+    for text in real_texts(shared_data):
+        agree(ours, theirs, text)
+    if spec == "roberta":  # the same ids from the files of its authors
+        for file in (home / "dict.txt", home.parent / "gpt2" / "encoder.json", home.parent / "gpt2" / "vocab.bpe"):
+            (tmp_path / file.name).symlink_to(file)
+        assert build_tokenizer(section(spec), tmp_path).get_vocab() == ours.get_vocab()
+
+
+def test_every_character_is_a_letter_a_number_or_neither(byte_level: Path) -> None:
+    """As in the reference, whatever the version of Unicode elsewhere."""
+    theirs = reference.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    split = build_tokenizer(section("gpt2"), byte_level)._encoder.pipeline.pre_tokenizer.split
+    points = [*range(0xD800), *range(0xE000, 0x32400), 0xE0041, 0xF0000]
+    for sample in ("a{}1", "1{}_", "{} "):
+        text = "".join(sample.format(chr(point)) for point in points)
+        spans = [span for _, span in theirs.pre_tokenize_str(text)]
+        assert [text[start:end] for start, end in spans] == split(text, True)
+
+
+# SentencePiece ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec, folder", [("t5", "t5-base"), ("reformer", "reformer-yeast")])
+def test_sentencepiece(shared_data: Path, spec: str, folder: str) -> None:
+    ours = build_tokenizer(section(spec), shared_data / "tokenizers" / folder)
+    processor = sentencepiece.SentencePieceProcessor(str(shared_data / "tokenizers" / folder / "spiece.model"))
+    end = [ours.eos_token_id] if spec == "t5" else []
+    for text in real_texts(shared_data):
+        if not any(token in text for token in ours.all_special_tokens):
+            encoding = ours(text, return_offsets_mapping=True)
+            assert encoding.input_ids == ours.encode(text) == processor.encode(text) + end, text
+            spans = encoding.offset_mapping
+            assert all(0 <= a <= b <= len(text) for a, b in spans)
+            assert all(a[0] <= b[0] for a, b in zip(spans[:len(spans) - 2], spans[1:], strict=False))
+
+
+def test_sentinels(shared_data: Path) -> None:
+    ours = build_tokenizer(section("t5"), shared_data / "tokenizers" / "t5-base")
+    assert len(ours) == 32100 and ours.vocab_size == 32000
+    assert ours.convert_tokens_to_ids(["<extra_id_0>", "<extra_id_99>"]) == [32099, 32000]
+    assert ours.encode("Hello <extra_id_0>.") == [8774, 32099, 3, 5, 1]
+    assert ours.decode([8774, 32099, 3, 5, 1], skip_special_tokens=True) == "Hello ."
+    assert build_tokenizer(section("t5"), shared_data / "tokenizers" / "t5-base", extra_ids=0).encode("a") == [3, 9, 1]
+
+
+# Long words -------------------------------------------------------------------------------------------------------
+
+
+PIECE = st.sampled_from(["a", "b", "aa", "ab", "ba", "aab", "abab", "bb", "aaaa"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    merges=st.lists(st.tuples(PIECE, PIECE), unique=True, max_size=14),
+    word=st.text("ab", min_size=1, max_size=400),
+)
+def test_chunks_of_long_words_meet_as_if_there_were_none(merges: list[tuple[str, str]], word: str) -> None:
+    known = ["a", "b"]
+    kept = []
+    for left, right in merges:  # a merge needs its parts, as training makes them
+        if left in known and right in known:
+            kept.append((left, right))
+            known += [left + right] if left + right not in known else []
+    ids = {piece: number for number, piece in enumerate(known)}
+    theirs = reference.Tokenizer(reference.models.BPE(ids, kept))
+    ours = BytePairs(ids, merges=kept)
+    wanted = theirs.encode(word)
+    assert ours.cut(word) == (tuple(wanted.ids), tuple(wanted.offsets))
+
+
+@pytest.mark.parametrize("spec", ["gpt2", "roberta", "gpt"])
+def test_long_input_is_linear(byte_level: Path, word_ends: Path, spec: str) -> None:
+    """Work that grew faster than the text would not end."""
+    ours = build_tokenizer(section(spec), word_ends if spec == "gpt" else byte_level)
+    for part in ("a", "the", "\u0301", " ", "<unk>", "é水"):
+        ids = ours.encode(part * (1_000_000 // len(part)))
+        assert len(ids) > 100 or (spec == "gpt" and part in " \u0301")

@@ -1,0 +1,78 @@
+"""The byte-level way: words keep the blank before them, and any text can be said in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .pipeline import Span
+from .split_patterns import BYTE_LEVEL, SplitPattern
+from .unicode_tables import WHITE_SPACE
+
+_SPACES = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
+
+
+class ByteLevelWords:
+    """Words, numbers, and runs of other characters, each with one blank before it, and English contractions.
+
+    * `add_prefix_space`: the first word gets a blank if it has none,
+    * `trim_offsets`: offsets leave blanks out; the ids are the same,
+    * `pattern`: another regular expression; what it does not match is a word too.
+    """
+
+    def __init__(
+        self, *, add_prefix_space: bool = False, trim_offsets: bool = False, pattern: str = BYTE_LEVEL
+    ) -> None:
+        self.add_prefix_space = add_prefix_space
+        self.trim = BlankTrimmer(add_prefix_space) if trim_offsets else None
+        self._pattern = SplitPattern(pattern)
+        self._complete = pattern == BYTE_LEVEL  # it matches everything
+
+    def split(self, text: str, first: bool) -> list[str]:
+        text = self._prefixed(text)
+        words = self._pattern.findall(text)
+        if self._complete or sum(map(len, words)) == len(text):
+            return words
+        return [word for _, word in self._with_gaps(text)]
+
+    def spans(self, text: str, first: bool) -> Iterable[tuple[int, str]]:
+        whole = self._prefixed(text)
+        added = len(whole) - len(text)
+        return [(start - added, word) for start, word in self._with_gaps(whole)]
+
+    def _with_gaps(self, text: str) -> list[tuple[int, str]]:
+        found: list[tuple[int, str]] = []
+        done = 0
+        for match in self._pattern.finditer(text):
+            start, end = match.span()
+            if done < start:
+                found.append((done, text[done:start]))
+            if start < end:
+                found.append((start, match.group()))
+            done = end
+        return [*found, (done, text[done:])] if done < len(text) else found
+
+    def _prefixed(self, text: str) -> str:
+        return " " + text if self.add_prefix_space and text and text[0] != " " else text
+
+
+class BlankTrimmer:
+    """Offsets without the blanks that pieces begin and end with. As in the reference, one blank at the very start of
+    the text stays where prefixes are added, whether it was added or not."""
+
+    def __init__(self, add_prefix_space: bool) -> None:
+        self._prefixes = add_prefix_space
+
+    def word(self, word: str, within: Sequence[Span], spans: Sequence[Span]) -> Sequence[Span]:
+        """`spans` in the text of the pieces `within` a word."""
+        if " " not in word:
+            return spans
+        return [
+            self.piece(word[first:last], span, " ") for (first, last), span in zip(within, spans, strict=True)
+        ]
+
+    def piece(self, piece: str, span: Span, blanks: str = _SPACES) -> Span:
+        start, end = span
+        leading, trailing = len(piece) - len(piece.lstrip(blanks)), len(piece) - len(piece.rstrip(blanks))
+        if leading and not (self._prefixes and leading == 1 and start == 0):
+            start = min(start + leading, end)
+        return start, max(end - trailing, start) if end >= trailing else end

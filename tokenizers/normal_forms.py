@@ -1,0 +1,244 @@
+"""Normalizers that `tokenizer.json` files name, each with the place every character comes from."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import accumulate, groupby
+
+import regex
+
+from .added_tokens import lower_one_by_one
+from .byte_alphabet import to_alphabet
+from .pipeline import Normalizer
+from .split_patterns import SplitPattern
+from .unicode_tables import WHITE_SPACE, lower
+
+SPACES = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
+# A character with the marks that may change places or merge with it; Hangul vowels and finals count as such.
+_CLUSTER = regex.compile(r"[^\p{M}\u1160-\u11ff]?[\p{M}\u1160-\u11ff]*")
+
+Aligned = tuple[str, Sequence[int]]
+
+
+class Chain:
+    """One normalizer after the other."""
+
+    def __init__(self, parts: Sequence[Normalizer]) -> None:
+        self.parts = list(parts)
+
+    def normalize(self, text: str) -> str:
+        for part in self.parts:
+            text = part.normalize(text)
+        return text
+
+    def align(self, text: str) -> Aligned:
+        origins: Sequence[int] = range(len(text))
+        for part in self.parts:
+            text, places = part.align(text)
+            if places != range(len(origins)):
+                origins = [origins[place] for place in places]
+        return text, origins
+
+
+class _ByCharacter:
+    """A normalizer that knows what each character becomes."""
+
+    def replacement(self, character: str) -> str:
+        raise NotImplementedError
+
+    def normalize(self, text: str) -> str:
+        return "".join(map(self.replacement, text))
+
+    def align(self, text: str) -> Aligned:
+        parts = list(map(self.replacement, text))
+        return "".join(parts), [index for index, part in enumerate(parts) for _ in part]
+
+
+class UnicodeForm:
+    """NFC, NFD, NFKC or NFKD."""
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+
+    def normalize(self, text: str) -> str:
+        return unicodedata.normalize(self.form, text)
+
+    def align(self, text: str) -> Aligned:
+        normalized = self.normalize(text)
+        if normalized == text:
+            return text, range(len(text))
+        origins: list[int] = []
+        parts: list[str] = []
+        for match in _CLUSTER.finditer(text):
+            part = self.normalize(match.group())
+            places = self._places(match.group())
+            if not self.form.endswith("D"):  # what has merged is where its first part was
+                sizes = [len(unicodedata.normalize("NFD", character)) for character in part]
+                places = [places[start] for start in accumulate(sizes[:-1], initial=0)] if part else []
+            parts.append(part)
+            origins += [match.start() + place for place in places]
+        if "".join(parts) != normalized or len(origins) != len(normalized):  # something merged across clusters
+            origins = [min(i, len(text) - 1) for i in range(len(normalized))]
+        return normalized, origins
+
+    def _places(self, cluster: str) -> list[int]:
+        """Where each character of the decomposed cluster comes from. As in the reference, what moves takes the place of
+        what it replaces: the n-th beginning of a decomposition belongs to the n-th character."""
+        form = self.form.replace("C", "D")
+        marks = [
+            (unicodedata.combining(part), number == 0)
+            for character in cluster for number, part in enumerate(unicodedata.normalize(form, character))
+        ]
+        sorted_marks: list[bool] = []
+        for starter, run in groupby(marks, key=lambda mark: mark[0] == 0):
+            sorted_marks += [begins for _, begins in (run if starter else sorted(run, key=lambda mark: mark[0]))]
+        return [max(place - 1, 0) for place in accumulate(sorted_marks)]
+
+
+class Lowercase(_ByCharacter):
+    def normalize(self, text: str) -> str:
+        return lower_one_by_one(text) if text.isascii() else super().normalize(text)
+
+    def replacement(self, character: str) -> str:
+        return lower(character)
+
+
+class StripAccents(_ByCharacter):
+    def replacement(self, character: str) -> str:
+        return "" if unicodedata.category(character)[0] == "M" else character
+
+
+class SpacesAndControls(_ByCharacter):
+    """Controls go, white space of any kind becomes a blank ("Nmt" in the files)."""
+
+    _GONE = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]")
+    _BLANK = re.compile("[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]")
+
+    def replacement(self, character: str) -> str:
+        return self._BLANK.sub(" ", self._GONE.sub("", character))
+
+
+class Bytes(_ByCharacter):
+    """Each byte becomes one of 256 printable characters."""
+
+    def replacement(self, character: str) -> str:
+        return to_alphabet(character)
+
+
+class Strip:
+    def __init__(self, left: bool, right: bool) -> None:
+        self.left, self.right = left, right
+
+    def normalize(self, text: str) -> str:
+        text = text.lstrip(SPACES) if self.left else text
+        return text.rstrip(SPACES) if self.right else text
+
+    def align(self, text: str) -> Aligned:
+        start = len(text) - len(text.lstrip(SPACES)) if self.left else 0
+        normalized = self.normalize(text)
+        return normalized, range(start, start + len(normalized))
+
+
+class Prepend:
+    """`prefix` before what is not empty."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def normalize(self, text: str) -> str:
+        return self.prefix + text if text else text
+
+    def align(self, text: str) -> Aligned:
+        return self.normalize(text), [0] * len(self.prefix) * bool(text) + [*range(len(text))]
+
+
+class Replace:
+    """What a text or a pattern matches becomes `content`, which comes from the last character of the match."""
+
+    def __init__(self, pattern: str | SplitPattern, content: str) -> None:
+        self._text = pattern if isinstance(pattern, str) else None
+        self._pattern = SplitPattern(re.escape(pattern)) if isinstance(pattern, str) else pattern
+        self.content = content
+
+    def normalize(self, text: str) -> str:
+        if self._text is not None:
+            return text.replace(self._text, self.content) if self._text else text
+        return self.align(text)[0]
+
+    def align(self, text: str) -> Aligned:
+        parts: list[str] = []
+        origins: list[int] = []
+        done = 0
+        for match in self._pattern.finditer(text):
+            start, end = match.span()
+            if start == end:
+                continue
+            parts += [text[done:start], self.content]
+            origins += [*range(done, start), *[end - 1] * len(self.content)]
+            done = end
+        if not parts:
+            return text, range(len(text))
+        return "".join([*parts, text[done:]]), [*origins, *range(done, len(text))]
+
+
+class Precompiled:
+    """The character map of a SentencePiece model: a trie in a double array, and the texts its leaves point to. As in
+    the reference, a short grapheme of which a beginning is in the map becomes what the shortest such stands for."""
+
+    def __init__(self, data: bytes) -> None:
+        size = int.from_bytes(data[:4], "little")
+        if size % 4 or size + 4 > len(data):
+            raise ValueError("the character map is damaged")
+        self._units = memoryview(data[4:4 + size]).cast("I").tolist()
+        self._texts = data[4 + size:]
+        self._known: dict[str, str | None] = {}
+
+    def normalize(self, text: str) -> str:
+        return "".join([part for part, _ in self._parts(text)])
+
+    def align(self, text: str) -> Aligned:
+        parts = self._parts(text)
+        starts = accumulate([size for _, size in parts], initial=0)
+        return "".join([part for part, _ in parts]), [
+            start + min(i, size - 1)
+            for (part, size), start in zip(parts, starts, strict=False) for i in range(len(part))
+        ]
+
+    def _parts(self, text: str) -> list[tuple[str, int]]:
+        """What the text becomes bit by bit, and how many characters each bit was."""
+        parts: list[tuple[str, int]] = []
+        for grapheme in text if text.isascii() else regex.findall(r"\X", text):
+            whole = self._look_up(grapheme) if len(grapheme.encode("utf-8", "replace")) < 6 else None
+            if whole is not None:
+                parts.append((whole, len(grapheme)))
+            else:
+                parts += [(c if (found := self._look_up(c)) is None else found, 1) for c in grapheme]
+        return parts
+
+    def _look_up(self, key: str) -> str | None:
+        if key not in self._known:
+            if len(self._known) > 1 << 16:
+                self._known.clear()
+            self._known[key] = self._search(key.encode("utf-8", "replace"))
+        return self._known[key]
+
+    def _search(self, key: bytes) -> str | None:
+        units = self._units
+        node = _offset(units[0]) if units else 0
+        for byte in key:
+            node ^= byte
+            if byte == 0 or node >= len(units) or units[node] & 0x800000FF != byte:
+                return None
+            leaf = units[node] >> 8 & 1
+            node ^= _offset(units[node])
+            if leaf:
+                start = units[node] & 0x7FFFFFFF
+                return self._texts[start:self._texts.index(0, start)].decode()
+        return None
+
+
+def _offset(unit: int) -> int:
+    return (unit >> 10) << ((unit & 1 << 9) >> 6)
+

@@ -1,0 +1,152 @@
+"""Models of the sentencepiece library: unigram, BPE, characters or words ("SentencePiece: A simple and language
+independent subword tokenizer", arXiv:1808.06226)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from itertools import chain, repeat
+from typing import Any
+
+from ..errors import TokenizerError
+from .cache import Cache
+from .pipeline import Span
+
+BLANK = "\u2581"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class SentencePieceFile:
+    """A model file, opened by the library."""
+
+    def __init__(self, data: bytes, name: str = "the file") -> None:
+        import sentencepiece
+
+        self.data = data
+        self.processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self.processor.LoadFromSerializedProto(data)
+            if self.processor.get_piece_size() < 1:
+                raise ValueError("it has no pieces")
+        except (RuntimeError, ValueError, TypeError, OSError) as problem:
+            raise TokenizerError(f"{name} is no SentencePiece model: {problem}"[:200]) from None
+        numbers = range(self.processor.get_piece_size())
+        self.pieces: list[str] = [self.processor.id_to_piece(number) for number in numbers]
+        self.ids = {piece: number for number, piece in enumerate(self.pieces)}
+        self.bytes = {number for number in numbers if self.processor.is_byte(number)}
+        self.unknown: int = self.processor.unk_id()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SentencePieceFile, (self.data,)
+
+    def encode(self, text: str, what: type = int) -> Any:
+        """Ids, or pieces (`str`)."""
+        try:
+            return self.processor.encode(text, out_type=what)
+        except (RuntimeError, TypeError, UnicodeError):  # lone surrogates
+            return self.processor.encode(_SURROGATE.sub("\ufffd", text), out_type=what)
+
+    def normalize(self, text: str) -> tuple[str, Sequence[int]]:
+        """The text that is cut, and the index in `text` of each of its characters and of its end."""
+        try:
+            return self.processor.normalize(text, with_offsets=True)
+        except (RuntimeError, TypeError, UnicodeError):
+            return self.processor.normalize(_SURROGATE.sub("\ufffd", text), with_offsets=True)
+
+
+class SentencePiece:
+    """Ids of a whole text. `split_digit_commas`: a comma behind a digit is cut off, and what stands before it cut anew.
+    Lone surrogates count as the replacement character."""
+
+    def __init__(self, *, model: SentencePieceFile, split_digit_commas: bool = False) -> None:
+        self.model, self.split_digit_commas = model, split_digit_commas
+        self._replaced = Cache(self._replacement)
+        self._with_commas = frozenset(
+            number for number, piece in enumerate(model.pieces)
+            if split_digit_commas and len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
+        )
+
+    def ids(self, text: str) -> list[int]:
+        found = self.model.encode(text)
+        if self._with_commas.isdisjoint(found):
+            return found
+        return list(chain.from_iterable(
+            [part for part, _ in self._replaced[number]] if number in self._with_commas else (number,)
+            for number in found
+        ))
+
+    def details(self, text: str) -> tuple[list[int], list[Span], list[int]]:
+        """Ids, the (start, end) of each in the text, and the number of its word: a word begins with a blank."""
+        pieces = self.model.encode(text, str)
+        normalized, origins = self.model.normalize(text)
+        ids: list[int] = []
+        spans: list[Span] = []
+        words: list[int] = []
+        word = -1
+        first = held = 0  # a character that is written in bytes is `held` back until they are complete
+        for number, piece in zip(map(self.model.ids.get, pieces, repeat(self.model.unknown)), pieces, strict=True):
+            if number in self.model.bytes:
+                last = first + 1
+                held += 1
+                done = held == len(normalized[first].encode())
+            else:
+                last, done = first + len(piece), True
+            word += piece[:1] == BLANK or word < 0
+            for part, after in self._replaced[number] if number in self._with_commas else ((number, 0),):
+                ids.append(part)
+                words.append(word)
+                end = max(first + 1, last - after)
+                spans.append(_span(text, normalized, origins, first, end))
+                first = end if done else first
+            held = 0 if done else held
+        return ids, spans, words
+
+    def _replacement(self, number: int) -> tuple[tuple[int, int], ...]:
+        """What stands for a piece that ends with a digit and a comma: ids, and how many characters follow each."""
+        piece = self.model.pieces[number]
+        parts = self.model.encode(piece[:-1].replace(BLANK, ""), str)
+        if not piece.startswith(BLANK) and parts[0].startswith(BLANK):
+            parts = parts[1:] if len(parts[0]) == 1 else [parts[0][1:], *parts[1:]]
+        parts = [*parts, piece[-1]]
+        return tuple(
+            (self.model.processor.piece_to_id(part), sum(map(len, parts[index + 1:])))
+            for index, part in enumerate(parts)
+        )
+
+
+def _span(text: str, normalized: str, origins: Sequence[int], first: int, last: int) -> Span:
+    """Where the normalized characters [first, last) come from. Of several blanks that became one it is the last; one
+    that was added stands for the character behind it."""
+    start = origins[first]
+    if normalized[first] == BLANK and ((behind := origins[first + 1]) > start or (first == 0 and behind > 0)):
+        start = behind - 1
+    end = start + 1 if last == first + 1 else origins[last - 1] + 1
+    return start, min(end, len(text))
+
+
+class SentencePieceDecoder:
+    """Pieces to text by the library, special tokens as they stand.
+
+    * `blanks`: a blank before special tokens, once for several,
+    * `leading_blank`: the one that a text begins with stays.
+    """
+
+    def __init__(self, *, model: SentencePieceFile, blanks: bool = False, leading_blank: bool = True) -> None:
+        self.model, self.blanks, self.leading_blank = model, blanks, leading_blank
+
+    def decode(self, pieces: list[str], special: Container[str] = ()) -> str:
+        if pieces and not self.leading_blank:
+            pieces = [pieces[0].removeprefix(BLANK), *pieces[1:]]
+        parts: list[str] = []
+        waiting: list[str] = []
+        after_special = False
+        for piece in pieces:
+            if piece not in special:
+                waiting.append(piece)
+                after_special = False
+                continue
+            if self.blanks and not after_special:
+                parts.append(" ")
+            parts += [self.model.processor.decode(waiting), piece]
+            waiting, after_special = [], True
+        return "".join([*parts, self.model.processor.decode(waiting)]).strip()
