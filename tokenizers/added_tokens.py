@@ -95,6 +95,11 @@ class AddedVocabulary:
         parts[::2] = map(lower_one_by_one, parts[::2])
         return "".join(parts)
 
+    def occur(self, text: str) -> bool:
+        """Whether raw text may hold one."""
+        pattern = self._patterns[False]
+        return pattern is not None and pattern[0].search(text) is not None
+
     def searches(self, normalized: bool) -> bool:
         """Whether there is anything to look for in raw or in normalized text."""
         return self._patterns[normalized] is not None

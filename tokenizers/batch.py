@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from ..errors import TokenizerError
 from .sequence import EncodedSequence
@@ -12,7 +13,7 @@ STRATEGIES = ("longest_first", "only_first", "only_second")
 Window = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
     """A stretch of a row: `ids`, all of one type. `sequence` 0 or 1 tells whose tokens [start, start + len(ids))
     they are; None stands for special tokens and padding."""
@@ -35,7 +36,7 @@ class Row:
         return sum(len(part.ids) for part in self.parts)
 
     def ids(self) -> list[int]:
-        return _joined(part.ids for part in self.parts)
+        return _joined([part.ids for part in self.parts])
 
     def type_ids(self) -> list[int]:
         return _joined([part.type_id] * len(part.ids) for part in self.parts)
@@ -71,10 +72,7 @@ class Row:
 
 
 def _joined(stretches: Iterable[list]) -> list:
-    result: list = []
-    for stretch in stretches:
-        result += stretch
-    return result
+    return list(chain.from_iterable(stretches))
 
 
 def windows(size: int, length: int, stride: int, side: str) -> list[Window]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 
 from .pipeline import Span
 from .split_patterns import BYTE_LEVEL, SplitPattern
@@ -32,24 +33,20 @@ class ByteLevelWords:
         words = self._pattern.findall(text)
         if self._complete or sum(map(len, words)) == len(text):
             return words
-        return [word for _, word in self._with_gaps(text)]
+        return self._with_gaps(text)
 
-    def spans(self, text: str, first: bool) -> Iterable[tuple[int, str]]:
+    def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int]]:
         whole = self._prefixed(text)
-        added = len(whole) - len(text)
-        return [(start - added, word) for start, word in self._with_gaps(whole)]
+        words = self.split(text, first)
+        return words, list(accumulate(map(len, words[:-1]), initial=len(text) - len(whole))) if words else []
 
-    def _with_gaps(self, text: str) -> list[tuple[int, str]]:
-        found: list[tuple[int, str]] = []
+    def _with_gaps(self, text: str) -> list[str]:
+        found: list[str] = []
         done = 0
         for match in self._pattern.finditer(text):
-            start, end = match.span()
-            if done < start:
-                found.append((done, text[done:start]))
-            if start < end:
-                found.append((start, match.group()))
-            done = end
-        return [*found, (done, text[done:])] if done < len(text) else found
+            found += [text[done:match.start()], match.group()]
+            done = match.end()
+        return list(filter(None, [*found, text[done:]]))
 
     def _prefixed(self, text: str) -> str:
         return " " + text if self.add_prefix_space and text and text[0] != " " else text
@@ -62,17 +59,26 @@ class BlankTrimmer:
     def __init__(self, add_prefix_space: bool) -> None:
         self._prefixes = add_prefix_space
 
-    def word(self, word: str, within: Sequence[Span], spans: Sequence[Span]) -> Sequence[Span]:
-        """`spans` in the text of the pieces `within` a word."""
+    def word(self, word: str, within: Sequence[Span]) -> Sequence[Span]:
+        """The spans of the pieces `within` a word."""
         if " " not in word:
-            return spans
+            return within
+        return [self._trimmed(word[start:end], (start, end), " ", True) for start, end in within]
+
+    def first(self, word: str, within: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
+        """The spans in the text of the pieces of a word that may be its first."""
         return [
-            self.piece(word[first:last], span, " ") for (first, last), span in zip(within, spans, strict=True)
+            self._trimmed(word[start:end], span, " ", span[0] > 0 or not self._prefixes)
+            for (start, end), span in zip(within, spans, strict=True)
         ]
 
-    def piece(self, piece: str, span: Span, blanks: str = _SPACES) -> Span:
+    def piece(self, piece: str, span: Span) -> Span:
+        """The span of a token that was found in the text."""
+        return self._trimmed(piece, span, _SPACES, span[0] > 0 or not self._prefixes)
+
+    def _trimmed(self, piece: str, span: Span, blanks: str, always: bool) -> Span:
         start, end = span
         leading, trailing = len(piece) - len(piece.lstrip(blanks)), len(piece) - len(piece.rstrip(blanks))
-        if leading and not (self._prefixes and leading == 1 and start == 0):
+        if leading and (always or leading > 1):
             start = min(start + leading, end)
         return start, max(end - trailing, start) if end >= trailing else end

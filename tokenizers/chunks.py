@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain, repeat
+from operator import add, itemgetter
+from re import Match
 
 from .cache import Cache
 from .normalizer import BasicNormalizer
@@ -40,27 +42,22 @@ class ChunkPipeline:
         return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self._chunks(text))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
-        words: list[int] = []
-        base = count = 0
-        known = self._chunk_details
-        for chunk in self._chunks(text):
-            base = text.index(chunk, base)
-            chunk_ids, chunk_offsets, chunk_words, chunk_count = known[chunk]
-            ids += chunk_ids
-            shift = base + start
-            for first, last in chunk_offsets:
-                offsets.append((first + shift, last + shift))
-            if chunk_count == 1:
-                words += [count] * len(chunk_ids)
-            else:
-                words += [word + count for word in chunk_words]
-            count += chunk_count
-            base += len(chunk)
+        found = list(self._chunk.finditer(text))
+        known = list(map(self._chunk_details.__getitem__, map(Match.group, found)))
+        counts = list(map(itemgetter(4), known))
+        begins = list(map(Match.start, found))
+        if start and origins is None:
+            begins = [begin + start for begin in begins]
+        bases = list(chain.from_iterable(map(repeat, begins, counts)))
+        starts = map(add, bases, chain.from_iterable(map(itemgetter(1), known)))
+        ends = map(add, bases, chain.from_iterable(map(itemgetter(2), known)))
+        before = accumulate(map(itemgetter(5), known), initial=0)
+        numbers = chain.from_iterable(map(itemgetter(3), known))
+        words = map(add, chain.from_iterable(map(repeat, before, counts)), numbers)
+        offsets = list(zip(starts, ends, strict=True))
         if origins is not None:
-            offsets = [(origins[first - start], origins[last - start - 1] + 1) for first, last in offsets]
-        return Details(ids, offsets, words)
+            offsets = [(origins[first], origins[last - 1] + 1) for first, last in offsets]
+        return Details(list(chain.from_iterable(map(itemgetter(0), known))), offsets, list(words))
 
     def _chunks(self, text: str) -> list[str]:
         if self._misleading is not None and self._misleading.search(text):
@@ -81,10 +78,12 @@ class ChunkPipeline:
         words = filter(None, chunk.translate(self._table).split(" "))
         return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
 
-    def _details_of_chunk(self, chunk: str) -> tuple[list[int], list[tuple[int, int]], list[int], int]:
+    def _details_of_chunk(self, chunk: str) -> tuple[list[int], list[int], list[int], list[int], int, int]:
+        """Ids, where each starts and ends, the number of its word; how many pieces and words there are."""
         text, origins = self._aligned(chunk)
         ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
+        starts: list[int] = []
+        ends: list[int] = []
         words: list[int] = []
         count = 0
         for count, match in enumerate(_WORD.finditer(text), 1):
@@ -93,8 +92,9 @@ class ChunkPipeline:
             ids += pieces
             words += [count - 1] * len(pieces)
             for start, end in spans:
-                offsets.append((origins[base + start], origins[base + end - 1] + 1))
-        return ids, offsets, words, count
+                starts.append(origins[base + start])
+                ends.append(origins[base + end - 1] + 1)
+        return ids, starts, ends, words, len(ids), count
 
     def _aligned(self, chunk: str) -> tuple[str, Sequence[int]]:
         """Words set apart by blanks, and the index in `chunk` of each character."""

@@ -47,15 +47,17 @@ def find_files(
         alone = [entry for entry in sets if len(file_names(entry)) == 1]
         if place.is_file() and alone:
             named = [entry for entry in alone if fnmatch(place.name, *file_names(entry).values())]
-            entry = (named or alone)[0]
-            if named or len(sets) == 1:
+            any_name = [entry for entry in alone if "json" not in entry]
+            if named or len(any_name) == len([entry for entry in sets if "json" not in entry]) == 1:
+                entry = (named or any_name)[0]
                 return entry, {role: place for role in file_names(entry)}, {}
     configuration = {name: there[name] for name in (CONFIG, SPECIAL, ADDED) if name in there}
     for entry in sets:
         paths = {role: _match(name, there) for role, name in file_names(entry).items()}
         if all(path is not None and path.is_file() for path in paths.values()):
             return entry, paths, configuration
-    wanted = " or ".join(" + ".join(f"`{name}`" for name in file_names(entry).values()) for entry in sets)
+    named = [file_names(entry).values() for entry in sets if "json" not in entry or len(sets) == 1]
+    wanted = " or ".join(" + ".join(f"`{name}`" for name in names) for names in named)
     raise TokenizerError(
         f"the vocabulary file {wanted} is not {where}", help="give the folder that has it, or the file itself"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import TokenizerError
@@ -133,9 +133,9 @@ class MosesWords:
             words = [part for word in words for part in _NUMBER_SIGN.sub(r" @\g<0>@ ", word).split()]
         return _folded(words) if self.fold else words
 
-    def spans(self, text: str, first: bool) -> Iterable[tuple[Sequence[int], str]]:
+    def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
         words = self.split(text, first)
-        return zip(places_of(words, text), words, strict=True)
+        return words, list(places_of(words, text))
 
     def _words(self, text: str) -> list[str]:
         text = _JUNK.sub("", _SPACES.sub(" ", text))

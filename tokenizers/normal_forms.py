@@ -76,15 +76,16 @@ class UnicodeForm:
             places = self._places(match.group())
             if not self.form.endswith("D"):  # what has merged is where its first part was
                 sizes = [len(unicodedata.normalize("NFD", character)) for character in part]
-                places = [places[start] for start in accumulate(sizes[:-1], initial=0)] if part else []
+                ends = list(accumulate(sizes))
+                places = [_of_merged(places, end - size, end) for size, end in zip(sizes, ends, strict=True)]
             parts.append(part)
-            origins += [match.start() + place for place in places]
+            origins += [match.start() + place for place, _ in places]
         if "".join(parts) != normalized or len(origins) != len(normalized):  # something merged across clusters
             origins = [min(i, len(text) - 1) for i in range(len(normalized))]
         return normalized, origins
 
-    def _places(self, cluster: str) -> list[int]:
-        """Where each character of the decomposed cluster comes from. As in the reference, what moves takes the place of
+    def _places(self, cluster: str) -> list[tuple[int, bool]]:
+        """Where each character of the decomposed cluster comes from, and whether it begins a decomposition. As in the reference, what moves takes the place of
         what it replaces: the n-th beginning of a decomposition belongs to the n-th character."""
         form = self.form.replace("C", "D")
         marks = [
@@ -94,7 +95,13 @@ class UnicodeForm:
         sorted_marks: list[bool] = []
         for starter, run in groupby(marks, key=lambda mark: mark[0] == 0):
             sorted_marks += [begins for _, begins in (run if starter else sorted(run, key=lambda mark: mark[0]))]
-        return [max(place - 1, 0) for place in accumulate(sorted_marks)]
+        places = [max(place - 1, 0) for place in accumulate(sorted_marks)]
+        return list(zip(places, sorted_marks, strict=True))
+
+
+def _of_merged(places: list[tuple[int, bool]], start: int, end: int) -> tuple[int, bool]:
+    """The place of what [start, end) have merged into: that of the first that begins a decomposition."""
+    return next((place for place in places[start:end] if place[1]), places[start])
 
 
 class Lowercase(_ByCharacter):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from .split_patterns import SplitPattern
 from .unicode_tables import PUNCTUATION, WHITE_SPACE
@@ -29,5 +29,6 @@ class PatternWords:
     def split(self, text: str, first: bool) -> list[str]:
         return self._pattern.findall(text)
 
-    def spans(self, text: str, first: bool) -> Iterable[tuple[int, str]]:
-        return ((match.start(), match.group()) for match in self._pattern.finditer(text))
+    def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int]]:
+        found = list(self._pattern.finditer(text))
+        return [match.group() for match in found], [match.start() for match in found]

@@ -28,7 +28,7 @@ class TextEncoder:
             return [number for word in source for number in self.ids(word)]
         if self.lowercase:
             source = self.added.lowered(source)
-        if not self.added.searches(normalized=False):
+        if not self.added.occur(source):
             return self._plain_ids(source, 0)
         ids: list[int] = []
         for start, end, token in self.added.split(source, normalized=False):
@@ -72,6 +72,10 @@ class TextEncoder:
             self._found_details(source, result)
 
     def _found_details(self, source: str, result: Details) -> None:
+        if not result.ids and not self.added.occur(source) and not self.added.searches(normalized=True):
+            for whole, part in zip(result, self.pipeline.details(source), strict=True):
+                whole += part
+            return
         for start, end, token in self.added.split(source, normalized=False):
             if token is not None:
                 _extend(result, [token], [self._trim(source[start:end], (start, end))], [_next_word(result)])

@@ -19,6 +19,8 @@ from .template import Template
 from .vocabulary import ROLES, Vocabulary
 from .vocabulary_files import VocabularyData
 
+Layout = list[tuple[int | None, int, list[int]]]
+
 
 @dataclass(slots=True)
 class Settings:
@@ -81,19 +83,25 @@ class Tokenizer:
             raise TokenizerError(f"stride={stride!r} is no number of tokens", help="a whole number from 0")
         limit = limits(padding, truncation, max_length, self.model_max_length, pad_to_multiple_of)
         inputs, batched = samples(text, text_pair, is_split_into_words, empty_pairs=self.settings.python)
+        layouts = [self._layout(pair, add_special_tokens) for pair in (False, True)]
         rows: list[Row] = []
         owners: list[int] = []
-        longest = 0
         for number, sources in enumerate(inputs):
             sequences = tuple(
                 EncodedSequence(self._encoder, source, detailed=return_offsets_mapping) for source in sources
             )
-            made = self._rows(sequences, limit, stride, add_special_tokens, return_overflowing_tokens)
-            longest = max(longest, len(made[0]))
+            layout = layouts[len(sequences) - 1]
+            if limit.truncation is None:
+                rows.append(self._row(sequences, None, layout))
+                owners.append(number)
+                continue
+            made = self._rows(sequences, limit, stride, layout, return_overflowing_tokens)
             rows += made
             owners += [number] * len(made)
         if limit.padding is not None:
-            self._pad(rows, limit.max_length if limit.padding == "max_length" else longest, pad_to_multiple_of, side)
+            kept = (rows[index] for index, owner in enumerate(owners) if index == 0 or owners[index - 1] != owner)
+            longest = limit.max_length if limit.padding == "max_length" else max(map(len, kept), default=0)
+            self._pad(rows, longest, pad_to_multiple_of, side)
         inputs_of_model = self.settings.model_inputs
         wanted = {
             "input_ids": (Row.ids, True),
@@ -128,41 +136,51 @@ class Tokenizer:
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         return self.template.added(pair)
 
+    def _layout(self, pair: bool, special: bool) -> Layout:
+        """What a row is made of: (sequence, type, ids of special tokens)."""
+        return [
+            (piece.sequence, piece.type_id, [] if piece.sequence is not None else [self._template_id(piece.token)])
+            for piece in self.template.pieces(pair) if special or piece.sequence is not None
+        ]
+
     def _rows(
-        self, sequences: tuple[EncodedSequence, ...], limit: Limits, stride: int, special: bool, overflow: bool
+        self, sequences: tuple[EncodedSequence, ...], limit: Limits, stride: int, layout: Layout, overflow: bool
     ) -> list[Row]:
         sizes = [len(sequence.ids) for sequence in sequences]
-        keep = sizes
-        if limit.truncation is not None:
-            added = self.template.added(len(sequences) == 2) if special else 0
-            room = limit.max_length - added
-            if room < 0:
-                raise TokenizerError(
-                    f"max_length={limit.max_length} is too small for the {added} special tokens",
-                    help="use a larger max_length, or add_special_tokens=False",
-                )
-            if stride and stride >= room:
-                raise TokenizerError(
-                    f"stride={stride} is too large: max_length={limit.max_length} leaves room for {room} tokens",
-                    help="the stride must be below max_length less the special tokens",
-                )
-            keep = truncated(sizes, room, limit.truncation, odd=0 if self.settings.python else 1)
+        added = len(layout) - len(sizes)
+        room = limit.max_length - added
+        if room < 0:
+            raise TokenizerError(
+                f"max_length={limit.max_length} is too small for the {added} special tokens",
+                help="use a larger max_length, or add_special_tokens=False",
+            )
+        if stride and stride >= room:
+            raise TokenizerError(
+                f"stride={stride} is too large: max_length={limit.max_length} leaves room for {room} tokens",
+                help="the stride must be below max_length less the special tokens",
+            )
+        keep = truncated(sizes, room, limit.truncation, odd=0 if self.settings.python else 1)
+        if keep == sizes:
+            return [self._row(sequences, None, layout)]
         cut = [
             windows(size, length, stride, self.truncation_side) for size, length in zip(sizes, keep, strict=True)
         ]
         chosen = combinations(*cut) if len(cut) == 2 else [(window,) for window in cut[0]]
-        return [self._row(sequences, window, special) for window in (chosen if overflow else chosen[:1])]
+        return [self._row(sequences, window, layout) for window in (chosen if overflow else chosen[:1])]
 
-    def _row(self, sequences: tuple[EncodedSequence, ...], window: tuple[tuple[int, int], ...], special: bool) -> Row:
-        row = Row(sequences)
-        for piece in self.template.pieces(len(sequences) == 2):
-            if piece.sequence is not None:
-                start, end = window[piece.sequence]
-                ids = sequences[piece.sequence].ids[start:end]
-                row.parts.append(Part(ids, piece.type_id, piece.sequence, start))
-            elif special:
-                row.parts.append(Part([self._template_id(piece.token)], piece.type_id))
-        return row
+    def _row(
+        self, sequences: tuple[EncodedSequence, ...], window: tuple[tuple[int, int], ...] | None, layout: Layout
+    ) -> Row:
+        parts: list[Part] = []
+        for sequence, type_id, special in layout:
+            if sequence is None:
+                parts.append(Part(special, type_id))
+            elif window is None:
+                parts.append(Part(sequences[sequence].ids, type_id, sequence))
+            else:
+                start, end = window[sequence]
+                parts.append(Part(sequences[sequence].ids[start:end], type_id, sequence, start))
+        return Row(sequences, parts)
 
     def _template_id(self, name: str) -> int:
         token = self.vocabulary.roles[name] if name in ROLES else name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from .split_patterns import SplitPattern
@@ -21,10 +21,12 @@ class WordChain:
     def split(self, text: str, first: bool) -> list[str]:
         return [word for word, _ in self._pieces(text, first)]
 
-    def spans(self, text: str, first: bool) -> Iterable[tuple[int | Sequence[int], str]]:
-        return [
-            (places.start if isinstance(places, range) else places, word) for word, places in self._pieces(text, first)
-        ]
+    def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int | Sequence[int]]]:
+        pieces = self._pieces(text, first)
+        words = [word for word, _ in pieces]
+        if all(isinstance(places, range) for _, places in pieces):
+            return words, [places.start for _, places in pieces]
+        return words, [places for _, places in pieces]
 
     def _pieces(self, text: str, first: bool) -> list[Piece]:
         pieces: list[Piece] = [(text, range(len(text)))] if text else []
