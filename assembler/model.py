@@ -246,7 +246,7 @@ class Model(nn.Module):
                     "inputs of three dimensions [batch, choices, length] are for heads that choose",
                     help="flatten them to [batch, length], or build with such a head",
                 )
-            given = {name: v.flatten(0, 1) if isinstance(v, Tensor) else v for name, v in given.items()}
+            given = {name: v.flatten(0, 1) if isinstance(v, Tensor) and v.dim() > 1 else v for name, v in given.items()}
         return Context(choices=choices, **given, **asked)
 
     @staticmethod
