@@ -198,6 +198,8 @@ class Model(nn.Module):
             for ours in INPUTS
             if (theirs := OF_DECODER.get(ours, ours)) in given and ours not in CROSS
         }
+        if {"input_ids", "inputs_embeds"} <= own.keys():
+            raise UsageError("give either decoder_input_ids or decoder_inputs_embeds")
         context = Context(**self._with_cache(own), **asked, names=OF_DECODER)
         context.encoder_input_ids = given.get("input_ids")
         context.encoder_hidden_states = encoded.last_hidden_state
@@ -246,7 +248,7 @@ class Model(nn.Module):
                     "inputs of three dimensions [batch, choices, length] are for heads that choose",
                     help="flatten them to [batch, length], or build with such a head",
                 )
-            given = {name: v.flatten(0, 1) if isinstance(v, Tensor) else v for name, v in given.items()}
+            given = {name: v.flatten(0, 1) if isinstance(v, Tensor) and v.dim() > 1 else v for name, v in given.items()}
         return Context(choices=choices, **given, **asked)
 
     @staticmethod

@@ -211,6 +211,8 @@ def test_labels_of_several_heads_by_name() -> None:
     [
         ("t5", "seq2seq_lm", lambda m: m(IDS), "give decoder_input_ids (or decoder_inputs_embeds), or labels"),
         ("t5", "seq2seq_lm", lambda m: m(decoder_input_ids=TARGET), "or encoder_outputs of an earlier call"),
+        ("t5", "seq2seq_lm", lambda m: m(IDS, decoder_input_ids=TARGET, decoder_inputs_embeds=torch.zeros(2, 7, 16)),
+         "give either decoder_input_ids or decoder_inputs_embeds"),
         ("t5", "seq2seq_lm", lambda m: m(IDS, position_ids=IDS), "takes no input `position_ids`"),
         ("bart", "seq2seq_lm", lambda m: m(IDS, encoder_hidden_states=IDS), "takes no input `encoder_hidden_states`"),
         ("bart", "seq2seq_lm", lambda m: m(encoder_outputs=torch.zeros(2, 9, 16)), "the decoder has no input"),

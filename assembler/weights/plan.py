@@ -51,9 +51,10 @@ class Stored:
             self._twins.setdefault(name, []).append(twin)
 
     def names(self, source: Source) -> list[str]:
-        """Where a source's tensor may stand, the usual name first."""
+        """Where a source's tensor may stand, the usual name first. The twin of a part may be a head's."""
         prefix = self.prefix if source.body else ""
-        return [prefix + name for name in (source.stored, *self._twins.get(source.stored, ()))]
+        twins = [before + twin for twin in self._twins.get(source.stored, ()) for before in dict.fromkeys((prefix, ""))]
+        return [prefix + source.stored, *twins]
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self.tensors[self.actual[name]].shape)
@@ -80,12 +81,15 @@ def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
         for name in stored.names(source):
             if name not in stored.actual:
                 continue
+            again = name in consumed
             consumed.add(name)
             problem = _misfit(source, stored.shape(name), [shapes[target] for target in source.targets])
             if problem:
                 plan.misshapen += [(target, problem) for target in source.targets]
                 covered.update(source.targets)
             elif covered.issuperset(source.targets):
+                if again:  # a head's tensor, and the twin of a part that it is tied to
+                    continue
                 plan.duplicates.append((stored.actual[name], source))
             else:
                 plan.reads.append((stored.actual[name], source))

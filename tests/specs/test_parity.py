@@ -53,6 +53,18 @@ def test_parity(case: Case, tmp_path) -> None:
     check_saved(case, ours, theirs, tmp_path, expected, rows)
 
 
+@pytest.mark.parametrize("case", {case.reference: case for case in CASES if case.head}.values(), ids=str)
+def test_the_body_of_any_head(case: Case, tmp_path) -> None:
+    """A file of another head holds the whole body, under whichever of two names a tied matrix is kept."""
+    theirs = reference_of(case)
+    theirs.save_pretrained(tmp_path)
+    ours = mw.build(weights=tmp_path)
+    assert not ours.load_report.missing and all(name.startswith("pooler.") for name in ours.load_report.fresh)
+    vectors = [name for name in ours.state_dict() if name.endswith("embeddings.token.weight")]
+    for name in vectors:
+        assert torch.equal(ours.get_parameter(name), theirs.get_input_embeddings().weight)
+
+
 def check_training(case: Case, ours: mw.Model, theirs: torch.nn.Module) -> None:
     """Loss and gradients in train mode (the configs have no dropout)."""
     inputs, labels = case.inputs(), case.labels()

@@ -78,6 +78,15 @@ def test_search_wants_as_many_positions_as_it_keeps() -> None:
         model(IDS[:, :4])
 
 
+def test_lengths_of_choices_by_choice_or_in_a_row() -> None:
+    model = mw.build("xlm", head="multiple_choice", hidden_size=32, num_attention_heads=4, num_hidden_layers=1,
+                     vocab_size=99)  # fmt: skip
+    lengths = torch.tensor([[9, 3, 6]])
+    by_choice = model(IDS[None], lengths=lengths).logits
+    assert torch.equal(model(IDS[None], lengths=lengths.flatten()).logits, by_choice)
+    assert not torch.equal(model(IDS[None]).logits, by_choice)
+
+
 def test_configs_of_2019_name_the_vocabulary_and_the_padding_otherwise(tmp_path: Path) -> None:
     old = {
         "n_words": 99, "emb_dim": 32, "n_layers": 1, "n_heads": 4, "pad_index": 7, "gelu_activation": False,
