@@ -79,6 +79,8 @@ class LSHAttention(Sublayer):
         self.num_hashes = num_hashes
         self.max_length = max_length
         self.hash_seed = hash_seed
+        if hash_seed is not None:  # this imports the compiler, two seconds that only a model that hashes shall pay
+            torch.compiler.assume_constant_result(seeded_normal)
         self.causal = causal
         self.dropout = dropout
         inner = num_heads * self.head_size
@@ -192,7 +194,6 @@ def normed(vectors: Tensor) -> Tensor:
     return vectors * torch.rsqrt(vectors.square().mean(dim=-1, keepdim=True) + 1e-6) / math.sqrt(vectors.shape[-1])
 
 
-@torch.compiler.assume_constant_result
 def seeded_normal(seed: int, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """What `torch.manual_seed(seed)` and `torch.randn` give, without touching the global generator."""
     generator = torch.Generator(device).manual_seed(seed)

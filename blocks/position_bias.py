@@ -48,10 +48,11 @@ class BucketedBias(Bias):
 
     def forward(self, length: int, keys: int) -> Tensor:
         """The last of `length` queries stands at the last of `keys` keys."""
-        device = self.weight.device
-        query = torch.arange(keys - length, keys, device=device)[:, None]
-        buckets = self.buckets(torch.arange(keys, device=device) - query)
-        return F.embedding(buckets, self.weight).permute(2, 0, 1)[None]
+        offsets = torch.arange(1 - keys, length, device=self.weight.device)  # of a key from a query
+        values = F.embedding(self.buckets(offsets), self.weight).t().contiguous()
+        # A row is the one below it, a key later: all are windows of one row, the last query's first.
+        heads, width = values.shape
+        return values.as_strided((heads, length, keys), (width, 1, 1)).flip(1)[None]
 
     def buckets(self, offset: Tensor) -> Tensor:
         """Bucket of each key position minus query position."""

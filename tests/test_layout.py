@@ -93,6 +93,12 @@ def test_commands_that_need_no_torch_import_none(arguments: list[str]) -> None:
     assert result.stderr.endswith("False\n"), result.stderr
 
 
+def test_building_imports_no_compiler() -> None:
+    small = "vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4"
+    code = f"import modelwright as mw; mw.build('bert', {small}); print('torch._dynamo' in sys.modules)"
+    assert run(code).stdout == "False\n"
+
+
 def test_every_public_name_is_there() -> None:
     assert {name for name in mw.__all__ if getattr(mw, name) is None} == set()
     assert set(mw.__all__) == {"__version__", *mw._HOME, *mw._MODULES} == set(dir(mw))
