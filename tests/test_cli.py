@@ -252,3 +252,23 @@ def test_plugins_bring_own_blocks(tmp_path: Path) -> None:
     assert run("validate", spec)[0] == 0 and run("build", spec, *small)[0] == 0
     spec.write_text(spec.read_text().replace("factor", "faktor"))
     assert "did you mean `factor`?" in run("build", spec, *small, "--plugin", "my_norms")[1]
+
+
+def test_tokenize_prints_a_table(run, tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nhouse\n##s\n")
+    code, out, err = run("tokenize", tmp_path, "The\thouses x", "--spec", "bert")
+    assert code == 0 and err == "" and out.splitlines() == [
+        "   id  type  from   token  text",
+        "0   2     0         [CLS]",
+        "1   5     0  0-3    the    The",
+        "2   6     0  4-9    house  house",
+        "3   7     0  9-10   ##s    s",
+        "4   1     0  11-12  [UNK]  x",
+        "5   3     0         [SEP]",
+    ]
+    code, out, _ = run("tokenize", tmp_path, "the", "--pair", "house", "--spec", "bert", "--json", "--no-special")
+    assert code == 0 and json.loads(out) == [
+        {"token": "the", "id": 5, "type": 0, "start": 0, "end": 3, "text": "the"},
+        {"token": "house", "id": 6, "type": 1, "start": 0, "end": 5, "text": "house"},
+    ]
+    assert run("tokenize", tmp_path, "the")[0] == 3

@@ -4,6 +4,9 @@ sentencepiece library itself."""
 from __future__ import annotations
 
 import json
+import pickle
+import re
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ from hypothesis import strategies as st
 from tokenizer_texts import TEXTS, digests, real_texts
 
 import modelwright as mw
+from modelwright.errors import TokenizerError
 from modelwright.tokenizers import Tokenizer, build_tokenizer
 from modelwright.tokenizers.bpe import BytePairs
+from modelwright.tokenizers.bpe_walk import Walk
 from modelwright.tokenizers.byte_alphabet import ALPHABET
 
 reference = pytest.importorskip("tokenizers")
@@ -237,6 +242,72 @@ def test_sentinels(shared_data: Path) -> None:
     assert build_tokenizer(section("t5"), shared_data / "tokenizers" / "t5-base", extra_ids=0).encode("a") == [3, 9, 1]
 
 
+# Words in pickles ---------------------------------------------------------------------------------------------------
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("executed"),)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "zip", "old"])
+def test_words_in_a_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    words = ["<eos>", "<unk>", "the", "house", "<formula>"]
+    held = {
+        "counter": Counter(words), "sym2idx": OrderedDict((word, i) for i, word in enumerate(words)), "idx2sym": words,
+        "never": {"x"}, "pattern": re.compile("a"), "object": Hostile(),
+    }
+    if kind == "pickle":
+        (tmp_path / "vocab.pkl").write_bytes(pickle.dumps(held))
+    else:
+        torch.save(held, tmp_path / "vocab.bin", _use_new_zipfile_serialization=kind == "zip")
+    ours = mw.load_tokenizer(tmp_path, spec="transfo_xl")
+    assert ours.get_vocab() == {word: i for i, word in enumerate(words)} and ours.encode("the house is") == [2, 3, 1]
+    assert not (tmp_path / "executed").exists()
+    ours.save(tmp_path / "saved")
+    assert (tmp_path / "saved" / "vocab.txt").read_text().split() == words
+    for data in (pickle.dumps({"a": 1}), pickle.dumps(Hostile()), b"", b"junk", pickle.dumps({"idx2sym": [1]})):
+        (tmp_path / "vocab.pkl").write_bytes(data)
+        (tmp_path / "vocab.bin").unlink(missing_ok=True)
+        with pytest.raises(TokenizerError, match="cannot be read"):
+            mw.load_tokenizer(tmp_path, spec="transfo_xl")
+    assert not (tmp_path / "executed").exists()
+
+
+# Damaged files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec, files, message", [
+    ("gpt2", {"vocab.json": "{}", "merges.txt": ""}, "the vocabulary file is empty"),
+    ("gpt2", {"vocab.json": "[]", "merges.txt": ""}, "a JSON object is expected"),
+    ("gpt2", {"vocab.json": '{"a": -1}', "merges.txt": ""}, "`a` has no usable id: -1"),
+    ("gpt2", {"vocab.json": '{"<|endoftext|>": 0}', "merges.txt": "a b\nab\n"}, "merges.txt:2:1"),
+    ("gpt2", {"vocab.json": '{"<|endoftext|>": 0}', "merges.txt": b"\xff"}, "not UTF-8"),
+    ("gpt2", {"vocab.json": '{"a": 0}', "merges.txt": ""}, "`<|endoftext|>` (bos_token)"),
+    ("gpt2", {"vocab.json": "{}"}, "`vocab.json` + `merges.txt` or `encoder.json` + `vocab.bpe` is not in"),
+    ("roberta", {"encoder.json": '{"a": 0}', "vocab.bpe": "", "dict.txt": "0 9\n7 8\n"}, "no piece with the id 7"),
+    ("xlnet", {"spiece.model": b"junk"}, "is no SentencePiece model"),
+    ("xlnet", {"spiece.model": b""}, "is no SentencePiece model"),
+    ("transfo_xl", {"vocab.txt": "\n \n"}, "the vocabulary file is empty"),
+])
+def test_damaged_files(tmp_path: Path, spec: str, files: dict[str, str | bytes], message: str) -> None:
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+    with pytest.raises(TokenizerError) as caught:
+        build_tokenizer(section(spec), tmp_path)
+    assert message in str(caught.value)
+
+
+def test_languages_without_blanks(tmp_path: Path) -> None:
+    folder = GOLDEN / "xlm"
+    with pytest.raises(TokenizerError, match="is_split_into_words=True"):
+        build_tokenizer(section("xlm"), folder, language="zh")
+    german = build_tokenizer(section("xlm"), folder, language="de")
+    assert german.tokenize("l'eau") != build_tokenizer(section("xlm"), folder, language="fr").tokenize("l'eau")
+
+
 # Long words -------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +331,9 @@ def test_chunks_of_long_words_meet_as_if_there_were_none(merges: list[tuple[str,
     ours = BytePairs(ids, merges=kept)
     wanted = theirs.encode(word)
     assert ours.cut(word) == (tuple(wanted.ids), tuple(wanted.offsets))
+    walk = Walk(ours._ranks, ours._products)
+    if walk.possible:
+        assert walk.pieces(word) == wanted.tokens
 
 
 @pytest.mark.parametrize("spec", ["gpt2", "roberta", "gpt"])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, repeat
 
 from ..errors import TokenizerError
+from .bpe_walk import Walk
 from .byte_alphabet import to_alphabet
 from .cache import Cache
 
@@ -51,6 +52,8 @@ class BytePairs:
         for pair in merges:
             self._ranks[pair] = len(self._products)
             self._products.append(pair[0] + pair[1][len(prefix):])
+        walk = Walk(self._ranks, self._products) if byte_level else None
+        self._walk = walk if walk is not None and walk.possible else None
         self._chunks = Cache(self._merge, limit=1 << 10)
         self._firm = Cache(self._is_firm, limit=1 << 14)
 
@@ -60,6 +63,10 @@ class BytePairs:
             return (number,)
         if self.fuse_unknown:
             return self.cut(word)[0]
+        if self._walk is not None and not self.byte_fallback:
+            pieces = self._walk.pieces(to_alphabet(word))
+            if pieces is not None and None not in (ids := self._numbers(pieces)):
+                return tuple(ids)
         return tuple(self._numbers(self._merged(self._symbols(word)[0])[0]))
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
@@ -113,6 +120,11 @@ class BytePairs:
     # Merging -----------------------------------------------------------------------------------------------------
 
     def _merged(self, symbols: list[str]) -> Merged:
+        if self._walk is not None and (pieces := self._walk.pieces("".join(symbols))) is not None:
+            return pieces, list(map(len, pieces))
+        return self._merged_by_chunks(symbols)
+
+    def _merged_by_chunks(self, symbols: list[str]) -> Merged:
         """In linear time: chunk by chunk, mending where two of them meet.
 
         Pieces are those of a word exactly if each two neighbours are those of their common text. So what lies

@@ -86,8 +86,7 @@ class UnicodeForm:
 
     def _places(self, cluster: str) -> list[tuple[int, bool]]:
         """Where each character of the decomposed cluster comes from, and whether it begins a decomposition. As in the
-        reference, what moves takes the place of what it replaces: the n-th beginning of a decomposition belongs to the
-        n-th character."""
+        reference, what moves takes the place of what it replaces: the n-th beginning belongs to the n-th character."""
         form = self.form.replace("C", "D")
         marks = [
             (unicodedata.combining(part), number == 0)

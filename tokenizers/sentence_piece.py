@@ -68,7 +68,7 @@ class SentencePiece:
 
     def ids(self, text: str) -> list[int]:
         found = self.model.encode(text)
-        if self._with_commas.isdisjoint(found):
+        if not self._with_commas or self._with_commas.isdisjoint(found):
             return found
         return list(chain.from_iterable(
             [part for part, _ in self._replaced[number]] if number in self._with_commas else (number,)
