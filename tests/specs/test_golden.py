@@ -20,7 +20,7 @@ import modelwright as mw
 from modelwright.assembler.language.spec import find_config_matches
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-FOLDERS = sorted(path.parent for path in GOLDEN.glob("*/*/case.json"))
+FOLDERS = sorted(path.parent for path in GOLDEN.glob("*/*/expected.safetensors"))
 #: Ours are in the order of the text, the reference's in the order of the clusters.
 BY_CLUSTER = {"losses"}
 
