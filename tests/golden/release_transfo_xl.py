@@ -1,7 +1,7 @@
 """Transformer-XL as its authors trained it, in TensorFlow and in PyTorch (see README.md).
 
-Run with transformers 4.37.2: `python tests/golden/release_transfo_xl.py`. It converts the model of WikiText-103; what the
-others lack is given to it: an identity where there is no projection, the shared biases once for each layer; what
+Run with transformers 4.37.2: `python tests/golden/release_transfo_xl.py`. It converts the model of WikiText-103; what
+others lack is given to it: an identity where there is no projection, the shared biases once for each layer; and what
 has other names (no clusters) is assigned here. A fresh memory is `mem_len` zeros, as in the authors' TensorFlow code;
 their PyTorch code starts with none.
 """
