@@ -91,7 +91,8 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
     a folder that holds one of them.
 
     Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, then the
-    only file with a fitting ending, last the only usual file of a folder in it. What a file is, is decided by its content, then by its ending.
+    only file with a fitting ending, last the only usual file of a folder in it. What a file is, is decided by its
+    content, then by its ending.
 
     Raises `DownloadError` if there is nothing to open or it cannot be read, `WeightsError` if it is damaged, hostile,
     of another kind, or one of several.
