@@ -13,7 +13,6 @@ from .linear import Linear
 from .masks import cross_attention_mask, self_attention_mask
 from .registry import Divides, Probability, Size, register
 
-
 DIVIDED = Divides("hidden_size", "num_heads", "heads", unless="head_size")
 GROUPED = Divides("num_heads", "num_key_value_heads", "heads of keys and values")
 
