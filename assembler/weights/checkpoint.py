@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
-from ..language.spec import config_files, find_config_matches
-from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
-from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
+from ..stores import KINDS, Store, TensorInfo, bundle_index, is_archive, open_store, unpack
+from .names import CONFIG, PARTS, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
+from .releases import fetch_release
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
 TORCH = "pytorch_model.bin"
@@ -52,10 +52,13 @@ class Checkpoint:
     config: dict[str, Any] | None = None
     config_name: str = CONFIG
     spec: str | None = None  # whose `pretrained:` lists the name, or the file saved beside the weights
+    format: str | None = None  # key in the spec's `weights:`, as `pretrained:` says; None: the store tells
+    hparams: dict[str, Any] = field(default_factory=dict)  # what `pretrained:` says that the release does not
 
 
 def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
-    """Find and open weights: a state dict, a local file, folder or archive, a URL, a pretrained name, or a hub id.
+    """Find and open weights: a state dict, a local file, folder or archive, a URL, a pretrained name, with `@format` or
+    without, or a hub id.
 
     DownloadError if they cannot be had, WeightsError if they are damaged.
     """
@@ -70,29 +73,35 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     path = Path(text).expanduser()
     if path.exists() or bundle_index(path):
         return _local(text, path, cache_dir)
-    if text.startswith(("http://", "https://")):
-        from ..hub import fetch_url
-
-        return _local(text, fetch_url(text, cache_dir=cache_dir), cache_dir)
-    spec, repository = find_repository(text)
-    return _from_hub(text, repository, spec, cache_dir, revision)
+    found = find_named(text)
+    if found.is_release:
+        checkpoint = _local(text, fetch_release(found, cache_dir), cache_dir)
+        checkpoint.spec = found.spec or checkpoint.spec
+    else:
+        checkpoint = _from_hub(text, found.target, found.spec, cache_dir, revision)
+    if found.is_release or "@" in text:
+        checkpoint.format = found.format
+    checkpoint.hparams = dict(found.hparams)
+    return checkpoint
 
 
 def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
     if path.is_file() and is_archive(path):
         path = unpack(path, cache_dir)
     folder = path if path.is_dir() else path.parent
-    store = open_store(path)
-    config, spec = _config(folder), folder / SPEC
-    if config.is_file() or not spec.is_file():
-        return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config))
+    store = open_store(_weights_in(path) if path.is_dir() else path)
+    config, spec = config_beside(folder), folder / SPEC
+    if config is not None or not spec.is_file():
+        return Checkpoint(name, store, read_json(config) if config else None, str(config or folder / CONFIG))
     return Checkpoint(name, store, spec=str(spec))
 
 
-def _config(folder: Path) -> Path:
-    """The config in a folder: the usual one, or one that some spec calls its own."""
-    names = (CONFIG, *config_files())
-    return next((folder / name for name in names if (folder / name).is_file()), folder / CONFIG)
+def _weights_in(folder: Path) -> Path:
+    """The folder itself, or the only part of it that has weights under a usual name, if it has none."""
+    usual = [name + end for kind in KINDS.values() for name in (kind.file, *kind.others) for end in ("", INDEX)]
+    places = [folder, *(folder / part for part in PARTS)]
+    having = [path for path in places if any((path / name).is_file() for name in usual)]
+    return having[0] if len(having) == 1 else folder
 
 
 def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:
@@ -120,8 +129,7 @@ def spec_of(checkpoint: Checkpoint) -> str:
     """The name of the spec the checkpoint is for, by its config. WeightsError if it does not tell."""
     matches = []
     if checkpoint.config is not None:
-        matches = find_config_matches(checkpoint.config)
-        matches = matches or config_files().get(Path(checkpoint.config_name).name, [])
+        matches = specs_for(checkpoint.config, checkpoint.config_name)
     if checkpoint.spec is not None and (not matches or checkpoint.spec in matches):
         return checkpoint.spec
     if len(matches) == 1:
