@@ -47,6 +47,7 @@ def load_tokenizer(
     if path is not None:
         return _from_path(path, text, spec, options)
     found = find_named(text)
+    options = {**found.tokenizer, **options}
     if found.is_release:
         return _from_release(found, text, spec, folder, options)
     return _from_hub(found, text, spec, cache_dir, revision, options)

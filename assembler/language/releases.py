@@ -14,6 +14,7 @@ class Pretrained(NamedTuple):
     target: str  # hub id or address
     files: tuple[str, ...] = ()  # names below the address, or addresses; with `?` behind what may be missing
     hparams: Mapping[str, Any] = {}  # what the release does not store
+    tokenizer: Mapping[str, Any] = {}  # options that its files do not say
     sha256: Mapping[str, str] = {}  # name of a file -> 64 hex digits
 
     @property
@@ -28,6 +29,6 @@ def places(spec: str, entry: Mapping[str, Any]) -> list[Pretrained]:
     for format, release in entry.items():
         if format != "about":
             said = {"at": release} if isinstance(release, str) else release
-            files, hparams, sums = (said.get(key) or {} for key in ("files", "hparams", "sha256"))
-            found.append(Pretrained(spec, format, said["at"], tuple(files), dict(hparams), dict(sums)))
+            rest = (dict(said.get(key) or {}) for key in ("hparams", "tokenizer", "sha256"))
+            found.append(Pretrained(spec, format, said["at"], tuple(said.get("files") or ()), *rest))
     return found

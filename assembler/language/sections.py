@@ -139,6 +139,8 @@ class Release(_Section):
     missing ends in `?`. Of a TensorFlow checkpoint its index or the note `checkpoint` is enough."""
     hparams: dict[_Name, Any] = {}
     """What it does not store. Config files beat them, and they beat the spec's own values."""
+    tokenizer: dict[str, Any] = {}
+    """Options of its tokenizer that its files do not say."""
     sha256: dict[str, Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")]] = {}
     """Of some of its files, by name."""
 

@@ -94,15 +94,17 @@ class _Release:
             here = {entry: self._get(folder, entry) for entry in self.found.files or [NOTE + "?"]}
             if self.found.files and not any(re.search(rf"(^|/){NOTE}\??$|{INDEX}\??$", entry) for entry in here):
                 return folder.path
-            for entry, path in here.items():
-                if path is not None and path.name == NOTE:
-                    self._companions(folder, None)
-                    return self._noted(folder, path, entry.removesuffix("?"))
             prefixes = [entry.removesuffix("?").removesuffix(INDEX) for entry, path in here.items()
                         if path is not None and path.name.endswith(INDEX)]  # fmt: skip
             for prefix in prefixes:
                 self._shards(folder, prefix)
-            return folder.path if prefixes else self._from_listing(folder)
+            if prefixes:
+                return folder.path
+            for entry, path in here.items():
+                if path is not None and path.name == NOTE:
+                    self._companions(folder, None)
+                    return self._noted(folder, path, entry.removesuffix("?"))
+            return self._from_listing(folder)
 
     def _noted(self, folder: RemoteFolder, note: Path, entry: str) -> Path:
         """The checkpoint that the note names; only the last part of what it says counts."""
