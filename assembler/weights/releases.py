@@ -111,7 +111,7 @@ class _Release:
         text = note.read_bytes()[:NOTE_LIMIT].decode("utf-8", "replace")
         named = re.search(r'^\s*model_checkpoint_path\s*:\s*"([^"\n]*)"', text, re.MULTILINE)
         name = PureWindowsPath(named[1]).name if named else ""
-        if not name:
+        if name in ("", ".."):
             note.unlink()
             raise DownloadError(f"{shown(folder.address(entry))} is no note of TensorFlow's: it names no checkpoint")
         prefix = entry.removesuffix(NOTE) + name
