@@ -73,9 +73,11 @@ def assemble(
     return Skeleton(model.eval(), tuple(ties), fresh, sections)
 
 
-def assemble_whole(spec: Spec, hparams: Mapping[str, Any]) -> Skeleton:
-    """With every part and every head: to know what a checkpoint may hold beyond the model that was asked for."""
+def assemble_whole(spec: Spec, hparams: Mapping[str, Any], first: Collection[str] = ()) -> Skeleton:
+    """With every part and every head, those of `first` before others: to know what a checkpoint may hold beyond the
+    model that was asked for."""
     heads = [name for name, node in spec.sections["heads"].items() if node and "combine" not in node]
+    heads.sort(key=lambda name: name not in first)
     return assemble(spec, hparams, heads or None, parts=spec.sections["model"])
 
 

@@ -136,6 +136,8 @@ class WeightsFormat(_Section):
     """Old endings of names -> the present ones. Read, never written."""
     file: str | None = None
     """What a file of it is called that we write."""
+    vocabulary: str | None = None
+    """A file of that set of `tokenizer.files` which lies beside such weights; by default of the first set."""
     shapes: dict[str, _Texts] = {}
     """Hparam -> where the shapes of the stored tensors tell it."""
     rules: dict[str, _Sources] = {}

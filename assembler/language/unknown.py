@@ -31,11 +31,21 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
         # where the authors' own release is may be said though no mapping reads it
         ids = [format for format, target in formats.items() if "://" not in str(target)]
         meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in ids]
+    files = {name for entry in _sets(sections.get("tokenizer", {})) for name in entry.values() if isinstance(name, str)}
+    for format, section in weights.items():
+        if isinstance(section, dict) and isinstance(name := section.get("vocabulary"), str) and name not in files:
+            place = composition.place(("weights", format, "vocabulary"))
+            yield Diagnostic(f"no set of `tokenizer.files` has a file `{name}`", place, did_you_mean(name, files))
     for kind, path, known in meant:
         if path[-1] not in known:
             message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"
             yield Diagnostic(message, composition.key_place(path), did_you_mean(str(path[-1]), known))
     yield from _unused_hparams(composition, sections)
+
+
+def _sets(tokenizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    files = tokenizer.get("files")
+    return [entry for entry in (files if isinstance(files, list) else [files]) if isinstance(entry, dict)]
 
 
 def _unused_hparams(composition: Composition, sections: Mapping[str, Mapping[str, Any]]) -> Iterator[Diagnostic]:
