@@ -132,6 +132,8 @@ class WeightsFormat(_Section):
     """Block -> parameter -> what follows the rule's name, with operations."""
     prefix: list[str] = []
     """What may stand before every name; decided once a file."""
+    head_prefix: dict[str, str] = {}
+    """Head -> the prefix of its files, where it is not the first."""
     accept: dict[str, str] = {}
     """Old endings of names -> the present ones. Read, never written."""
     file: str | None = None

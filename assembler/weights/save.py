@@ -127,10 +127,10 @@ def _head_name(model: Model) -> str:
 
 
 def _stored(model: Model, section: Mapping[str, Any], format: str) -> Iterator[tuple[str, Tensor]]:
-    """Stored names and tensors. A model with heads writes the format's first prefix before the body's names, a body
-    alone the last, as the format's own library does."""
+    """Stored names and tensors. A model with heads writes the format's first prefix before the body's names, or that
+    of its head, a body alone the last, as the format's own library does."""
     prefixes = section.get("prefix") or [""]
-    prefix = prefixes[0] if model.runs else prefixes[-1]
+    prefix = (section.get("head_prefix") or {}).get(_head_name(model), prefixes[0]) if model.runs else prefixes[-1]
     parameters = dict(model.named_parameters())
     done: set[str] = set()
     sources = find_sources(model, section, format)

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 #: What adds the same number to all scores of a softmax.
 UNSEEN = (
-    "key.bias", "k_lin.bias", "start_logits.dense.bias", "end_logits.LayerNorm.bias", "end_logits.dense_1.bias",
+    "key.bias", "k_lin.bias", "k_proj.bias", "Wk.bias", "start_logits.dense.bias", "end_logits.LayerNorm.bias",
+    "end_logits.dense_1.bias",
 )  # fmt: skip
 
 Outputs = dict[str, Any]  # name -> tensor or sequence of tensors
