@@ -1,7 +1,7 @@
 """BERT, ALBERT and ELECTRA as Google published them, read by the conversions of transformers 4.46.3 (see README.md).
 
 Run: `python tests/golden/release_bert.py`. With `gelu` BERT's first release computes the exact form, later code of its
-authors the tanh form; both are here. ELECTRA comes without a config (its authors give the sizes by flags), and holds the
+authors the tanh form; both are here. ELECTRA comes without a config (its authors give the sizes by flags): a file of the
 generator and the discriminator, which share their tables.
 """
 
