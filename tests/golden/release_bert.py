@@ -1,15 +1,15 @@
 """BERT, ALBERT and ELECTRA as Google published them, read by the conversions of transformers 4.46.3 (see README.md).
 
 Run: `python tests/golden/release_bert.py`. With `gelu` BERT's first release computes the exact form, later code of its
-authors the tanh form; both are here. ELECTRA comes without a config (its authors give the sizes by flags): a file of the
-generator and the discriminator, which share their tables.
+authors the tanh form; both are here. ELECTRA comes without a config (its authors give the sizes by flags): one file
+holds the generator and the discriminator, which share their tables.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -194,7 +194,7 @@ def run(model: nn.Module, call: Call, inputs: dict[str, Any]) -> Outputs:
     return {"logits": output.logits}
 
 
-def calls(head: str, forms: tuple[str, ...] = ()) -> list[Call]:
+def calls(head: str, forms: Mapping[str, dict[str, str]] | None = None) -> list[Call]:
     plain = {"input_ids": tokens(50, 1, WORDS, 2, POSITIONS), "token_type_ids": tokens(51, 0, 2, 2, POSITIONS)}
     mask = padding(11, 11, 7)
     masked = {
@@ -202,7 +202,7 @@ def calls(head: str, forms: tuple[str, ...] = ()) -> list[Call]:
         "attention_mask": mask,
     }  # fmt: skip
     found = []
-    for suffix, options in [(f"_{form}", {"hidden_act": form}) for form in forms] or [("", {})]:
+    for suffix, options in (forms or {"": {}}).items():
         found += [
             Call(f"body{suffix}", plain, options=options), Call(f"body_masked{suffix}", masked, options=options),
             Call(f"logits{suffix}", plain, head, options=options),
@@ -211,13 +211,14 @@ def calls(head: str, forms: tuple[str, ...] = ()) -> list[Call]:
     return found
 
 
+GELU = {"": {"hidden_act": "gelu"}, "_tanh_gelu": {"hidden_act": "gelu_tanh"}}
 SLOTS = ["/adam_[mv]$", "global_step$"]
 ELECTRA = partial(write, checkpoint="electra_tiny")
 ELECTRA_REFERENCE = f"{REFERENCE} load_tf_weights_in_electra"
 RELEASES = [
     Release("bert", "bert", "google", f"{REFERENCE} load_tf_weights_in_bert", with_slots(bert_shapes(), 24),
             partial(write, checkpoint="bert_model.ckpt", config="bert_config.json", content=BERT), convert_bert, run,
-            calls("pretraining", ("gelu", "gelu_tanh")), unused=SLOTS),
+            calls("pretraining", GELU), unused=SLOTS),
     Release("albert", "albert", "google", f"{REFERENCE} load_tf_weights_in_albert", with_slots(albert_shapes(), 25),
             partial(write, checkpoint="model.ckpt-best", config="albert_config.json", content=ALBERT), convert_albert,
             run, calls("pretraining"), unused=SLOTS),
