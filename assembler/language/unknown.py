@@ -19,17 +19,23 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
     for name in set(sections.get("hparams", {})) & set(SECTIONS):
         yield Diagnostic(f"`{name}` cannot be an hparam: it is a section", composition.key_place(("hparams", name)))
     for format, config in configs.items():
-        read = config.get("read") if isinstance(config, dict) else None
-        read = read if isinstance(read, dict) else {}
-        meant += [("hparam", ("configs", format, "read", name), sections.get("hparams", {})) for name in read]
-        if isinstance(config, dict) and isinstance(like := config.get("like"), str) and like not in configs:
+        config = config if isinstance(config, dict) else {}
+        for key in ("read", "always", "untold"):
+            named = config[key] if isinstance(config.get(key), dict) else {}
+            meant += [("hparam", ("configs", format, key, name), sections.get("hparams", {})) for name in named]
+        if isinstance(like := config.get("like"), str) and like not in configs:
             place = composition.place(("configs", format, "like"))
             yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
     for name, formats in pretrained.items():
-        formats = formats if isinstance(formats, dict) else {}
-        # where the authors' own release is may be said though no mapping reads it
-        ids = [format for format, target in formats.items() if "://" not in str(target)]
-        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in ids]
+        for format, release in (formats if isinstance(formats, dict) else {}).items():
+            # where the authors' own release is may be said though no mapping reads it
+            at = release.get("at") if isinstance(release, dict) else release
+            if "://" not in str(at):
+                meant.append(("format", ("pretrained", name, format), (*weights, "about")))
+            stated = release.get("hparams") if isinstance(release, dict) else None
+            stated = stated if isinstance(stated, dict) else {}
+            path = ("pretrained", name, format, "hparams")
+            meant += [("hparam", (*path, hparam), sections.get("hparams", {})) for hparam in stated]
     for kind, path, known in meant:
         if path[-1] not in known:
             message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"
