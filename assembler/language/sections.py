@@ -128,6 +128,8 @@ class WeightsFormat(_Section):
 
     store: list[str] = []
     """Kinds of files it comes in, the best first."""
+    like: str | None = None
+    """Another format, which holds for whatever is not said here; its rules one by one."""
     leaves: dict[str, dict[str, str]] = {}
     """Block -> parameter -> what follows the rule's name, with operations."""
     prefix: list[str] = []
@@ -138,6 +140,8 @@ class WeightsFormat(_Section):
     """Old endings of names -> the present ones. Read, never written."""
     file: str | None = None
     """What a file of it is called that we write."""
+    vocabulary: str | None = None
+    """A file of that set of `tokenizer.files` which lies beside such weights; by default of the first set."""
     shapes: dict[str, _Texts] = {}
     """Hparam -> where the shapes of the stored tensors tell it."""
     rules: dict[str, _Sources] = {}

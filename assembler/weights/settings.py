@@ -46,6 +46,11 @@ def read_settings(
     return spec, {name: value for name, value in values.items() if name not in {*explicit, *always}}
 
 
+def has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:
+    """Whether the config that a format calls its own is there; it may have none."""
+    return not (rules.get("file") or rules.get("inside")) or find_config(checkpoint, rules)[0] is not None
+
+
 def find_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """The config that a format calls its own, and its name: the caller's, one among the tensors, or a file."""
     if checkpoint.config_given or not (rules.get("file") or rules.get("inside")):
