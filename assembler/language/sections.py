@@ -83,7 +83,7 @@ class ConfigFormat(_Section):
     record: Literal["dict", "namespace"] = "dict"
     """What it is there, for those who read it with Python."""
     like: str | None = None
-    """Another format, which holds for whatever is not said here."""
+    """Another format, which holds for whatever is not said here; what is read is completed one by one."""
     always: dict[str, Any] = {}
     """Hparams that every checkpoint of the format has, and none says."""
     untold: dict[str, str] = {}
