@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, did_you_mean
 from .archives import is_archive, unpack
 from .base import Store, TensorInfo, listed, open_file, problem
-from .keras_store import KerasStore
+from .keras_store import KerasStore, write_keras
 from .numpy_store import NumpyStore, write_numpy
 from .pickle_store import PickleStore, read_pickled, write_pickle
 from .safetensors_store import SafetensorsStore, write_safetensors
@@ -24,26 +26,58 @@ from .verify import verify
 
 __all__ = [
     "KINDS", "Store", "TensorInfo", "bundle_index", "is_archive", "open_store", "read_pickled", "unpack", "verify",
-    "write_bundle", "write_numpy", "write_pickle", "write_safetensors", "write_torch",
+    "write_bundle", "write_keras", "write_numpy", "write_pickle", "write_safetensors", "write_torch",
 ]  # fmt: skip
+
+
+Tensors = Iterable[tuple[str, Tensor]]
+Extras = Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     open: Callable[[Path], Store]
+    write: Callable[[Path, Tensors, Extras], list[Path]]  # the file, or whose folder it is; tensors; what lies beside
     file: str  # its usual name in a folder; a sharded one has `.index.json` behind it
     endings: tuple[str, ...]
     others: tuple[str, ...] = ()  # names it has elsewhere
+    written: str = ""  # the name that is written, if it is not the usual one
+
+
+def _safetensors(path: Path, tensors: Tensors, extras: Extras) -> list[Path]:
+    write_safetensors(path, tensors, metadata={"format": "pt"})
+    return [path]
+
+
+def _torch(path: Path, tensors: Tensors, extras: Extras) -> list[Path]:
+    write_torch(path, dict(tensors), extras)
+    return [path]
+
+
+def _pickle(path: Path, tensors: Tensors, extras: Extras) -> list[Path]:
+    write_pickle(path, dict(tensors), extras)
+    return [path]
+
+
+def _keras(path: Path, tensors: Tensors, extras: Extras) -> list[Path]:
+    write_keras(path, tensors)
+    return [path]
 
 
 KINDS: dict[str, Kind] = {
-    "safetensors": Kind(SafetensorsStore, "model.safetensors", (".safetensors",)),
-    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth"), ("model.pt",)),
-    "tensorflow": Kind(open_tensorflow, "checkpoint", (".index", ".ckpt", "checkpoint")),
-    "numpy": Kind(NumpyStore, "params_shapes.json", ("params_shapes.json",)),
-    "pickle": Kind(PickleStore, "model.pkl", (".pkl", ".pkl.gz"), ("model.pkl.gz",)),
-    "keras": Kind(KerasStore, "tf_model.h5", (".h5", ".hdf5")),
-}
+    "safetensors": Kind(SafetensorsStore, _safetensors, "model.safetensors", (".safetensors",)),
+    "torch": Kind(TorchStore, _torch, "pytorch_model.bin", (".bin", ".pt", ".pth"), ("model.pt",)),
+    "tensorflow": Kind(
+        open_tensorflow, lambda path, tensors, extras: write_bundle(path, tensors, note=True), "checkpoint",
+        (".index", ".ckpt", "checkpoint"), written="model.ckpt",
+    ),
+    "numpy": Kind(
+        NumpyStore, lambda path, tensors, extras: write_numpy(path.parent, dict(tensors)), "params_shapes.json",
+        ("params_shapes.json",),
+    ),
+    "pickle": Kind(PickleStore, _pickle, "model.pkl", (".pkl", ".pkl.gz"), ("model.pkl.gz",)),
+    "keras": Kind(KerasStore, _keras, "tf_model.h5", (".h5", ".hdf5")),
+}  # fmt: skip
 INDEX = ".index.json"
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
     ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX", ".gguf": "GGUF", ".npy": "NumPy",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
 from ..stores import KINDS, Store, TensorInfo, bundle_index, is_archive, open_store, unpack
+from .guess import guess
 from .names import CONFIG, PARTS, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
 from .releases import fetch_release
 
@@ -52,8 +53,10 @@ class Checkpoint:
     config: dict[str, Any] | None = None
     config_name: str = CONFIG
     spec: str | None = None  # whose `pretrained:` lists the name, or the file saved beside the weights
-    format: str | None = None  # key in the spec's `weights:`, as `pretrained:` says; None: the store tells
-    hparams: dict[str, Any] = field(default_factory=dict)  # what `pretrained:` says that the release does not
+    format: str | None = None  # the release was named by it: key in the spec's `weights:`
+    hparams: Mapping[str, Any] = field(default_factory=dict)  # what is known of a release that does not say it
+    folder: Path | None = None  # of the release
+    config_given: bool = False  # by the caller, whatever is beside the weights
 
 
 def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
@@ -81,7 +84,7 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
         checkpoint = _from_hub(text, found.target, found.spec, cache_dir, revision)
     if found.is_release or "@" in text:
         checkpoint.format = found.format
-    checkpoint.hparams = dict(found.hparams)
+    checkpoint.hparams = found.hparams
     return checkpoint
 
 
@@ -92,8 +95,9 @@ def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
     store = open_store(_weights_in(path) if path.is_dir() else path)
     config, spec = config_beside(folder), folder / SPEC
     if config is not None or not spec.is_file():
-        return Checkpoint(name, store, read_json(config) if config else None, str(config or folder / CONFIG))
-    return Checkpoint(name, store, spec=str(spec))
+        content, file = read_json(config) if config else None, str(config or folder / CONFIG)
+        return Checkpoint(name, store, content, file, folder=folder)
+    return Checkpoint(name, store, spec=str(spec), folder=folder)
 
 
 def _weights_in(folder: Path) -> Path:
@@ -126,21 +130,23 @@ def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | No
 
 
 def spec_of(checkpoint: Checkpoint) -> str:
-    """The name of the spec the checkpoint is for, by its config. WeightsError if it does not tell."""
+    """The name of the spec the checkpoint is for: by its config, else by names and shapes. WeightsError if neither
+    tells."""
     matches = []
     if checkpoint.config is not None:
         matches = specs_for(checkpoint.config, checkpoint.config_name)
     if checkpoint.spec is not None and (not matches or checkpoint.spec in matches):
         return checkpoint.spec
+    if len(matches) != 1 and checkpoint.store is not None:
+        guesses = dict.fromkeys(one.spec for one in guess(checkpoint.store.tensors, matches or None))
+        matches = list(guesses) or matches
     if len(matches) == 1:
         return matches[0]
     reason = (
-        "there is no config beside the weights" if checkpoint.config is None
-        else f"several specs fit: {', '.join(matches)}" if matches
+        f"several specs fit: {', '.join(matches)}" if matches
+        else "there is no config beside the weights" if checkpoint.config is None
         else f"no spec is for model_type `{checkpoint.config.get('model_type')}`"
     )  # fmt: skip
     raise WeightsError(
         Diagnostic(f"cannot tell which spec {checkpoint.name} is for: {reason}", help='name it: build("…", weights=…)')
     )
-
-

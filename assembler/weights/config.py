@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ...errors import Diagnostic, SpecError, WeightsError, did_you_mean
@@ -58,7 +59,8 @@ def read_config(
                     continue
                 value = table[value]
             hparams[hparam] = value
-    unknown = [key for key in config if key not in known]
+    globs = [key for key in known if "*" in key]
+    unknown = [key for key in config if key not in known and not any(fnmatchcase(key, glob) for glob in globs)]
     if unknown and not allow_unknown:
         problems += [
             Diagnostic(
@@ -95,7 +97,11 @@ def _numbered(labels: Any) -> dict[int, str] | None:
 def write_config(
     hparams: Mapping[str, Any], defaults: Mapping[str, Any], rules: Mapping[str, Any], *, head: str, format: str
 ) -> dict[str, Any]:
-    """The config that states these hparams. SpecError if one that was changed has no place in that format."""
+    """The config that states these hparams. SpecError if one that was changed has no place in that format, and is none
+    of those that its tensors tell or the caller always has to.
+
+    `rules` may have `shapes` beside what a config format has: the hparams that shapes tell.
+    """
     config: dict[str, Any] = dict(rules.get("match") or {})
     architectures = rules.get("architectures") or {}
     if head in architectures:
@@ -117,7 +123,8 @@ def write_config(
             if not theirs:
                 raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
             config[way["key"]] = theirs[0]
-    unsaid = [name for name in hparams if name not in (rules.get("read") or {}) and hparams[name] != defaults.get(name)]
+    said = {*(rules.get("read") or {}), *(rules.get("untold") or {}), *(rules.get("shapes") or {})}
+    unsaid = [name for name in hparams if name not in said and hparams[name] != defaults.get(name)]
     if unsaid:
         raise SpecError(
             *(
@@ -127,7 +134,7 @@ def write_config(
             )
         )  # fmt: skip
     config |= rules.get("write") or {}
-    config |= _labels(hparams)
+    config |= _labels(hparams) if "num_labels" in (rules.get("read") or {}) else {}
     return config
 
 

@@ -18,7 +18,6 @@ from ..language.spec import (
 )
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-BUNDLE = "model.ckpt"  # of TensorFlow
 #: The format in which stored names are our own, and the file that then stands in the place of a config.
 OWN_FORMAT, SPEC = "modelwright", "spec.yaml"
 
@@ -69,7 +68,7 @@ def _in_format(name: str, format: str, found: list[Pretrained]) -> Pretrained:
 
 def config_beside(folder: Path) -> Path | None:
     """The config that belongs to weights in a folder: the usual file, or one that some spec calls its own."""
-    names = dict.fromkeys((CONFIG, *config_files()))
+    names = dict.fromkeys((CONFIG, *(name for name in config_files() if name.endswith(".json"))))
     return next((path / name for path in parts(folder) for name in names if (path / name).is_file()), None)
 
 
