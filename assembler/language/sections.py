@@ -77,7 +77,7 @@ class ConfigFormat(_Section):
     """One kind of config file, and how it and our hparams are each other's."""
 
     file: _Texts | None = None
-    """Its name; of several names the first is written. One with a `/` is looked for in the whole release."""
+    """Its name; of several names the first is written."""
     inside: _Texts | None = None
     """Where it is kept in the file of the weights: `args`, `cfg.model`. Of several places the first that is there."""
     record: Literal["dict", "namespace"] = "dict"
@@ -132,6 +132,8 @@ class WeightsFormat(_Section):
     """Block -> parameter -> what follows the rule's name, with operations."""
     prefix: list[str] = []
     """What may stand before every name; decided once a file."""
+    head_prefix: dict[str, str] = {}
+    """Head -> the prefix of its files, where it is not the first."""
     accept: dict[str, str] = {}
     """Old endings of names -> the present ones. Read, never written."""
     file: str | None = None

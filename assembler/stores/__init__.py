@@ -79,6 +79,7 @@ KINDS: dict[str, Kind] = {
     "keras": Kind(KerasStore, _keras, "tf_model.h5", (".h5", ".hdf5")),
 }  # fmt: skip
 INDEX = ".index.json"
+MOST_FOLDERS = 100  # that are looked into
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
     ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX", ".gguf": "GGUF", ".npy": "NumPy",
     ".npz": "NumPy",
@@ -89,8 +90,9 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
     """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), the prefix of a TensorFlow checkpoint, or
     a folder that holds one of them.
 
-    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, and
-    last the only file with a fitting ending. What a file is, is decided by its content, then by its ending.
+    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, then the
+    only file with a fitting ending, last the only usual file of a folder in it. What a file is, is decided by its
+    content, then by its ending.
 
     Raises `DownloadError` if there is nothing to open or it cannot be read, `WeightsError` if it is damaged, hostile,
     of another kind, or one of several.
@@ -120,13 +122,17 @@ def _find(folder: Path, kinds: Sequence[str]) -> Path:
             return folder / name
     endings = tuple(ending for kind in kinds for ending in KINDS[kind].endings)
     try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
+        entries = sorted(folder.iterdir())
+        files = [path for path in entries if path.is_file()]
+        deeper = [path / name for path in entries[:MOST_FOLDERS] for name in usual if (path / name).is_file()]
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DownloadError(Diagnostic(f"this folder cannot be read: {reason}", Place(str(folder)))) from None
     found = [path for path in files if path.name.endswith(endings)]
     if len(found) == 1:
         return found[0]
+    if not found and len(deeper) == 1:  # of a release in several folders
+        return deeper[0]
     if found:
         names = listed(path.name for path in found)
         help = "name one of them; the parts of one checkpoint need their `*.index.json` beside them"

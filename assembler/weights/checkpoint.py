@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
-from ..stores import KINDS, Store, TensorInfo, bundle_index, is_archive, open_store, unpack
+from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
 from .guess import guess
-from .names import CONFIG, PARTS, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
+from .names import CONFIG, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
 from .releases import fetch_release
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
@@ -53,8 +53,8 @@ class Checkpoint:
     config: dict[str, Any] | None = None
     config_name: str = CONFIG
     spec: str | None = None  # whose `pretrained:` lists the name, or the file saved beside the weights
-    format: str | None = None  # the release was named by it: key in the spec's `weights:`
-    hparams: Mapping[str, Any] = field(default_factory=dict)  # what is known of a release that does not say it
+    format: str | None = None  # key in the spec's `weights:`, as `pretrained:` says; None: the store tells
+    hparams: dict[str, Any] = field(default_factory=dict)  # what `pretrained:` says that the release does not
     folder: Path | None = None  # of the release
     config_given: bool = False  # by the caller, whatever is beside the weights
 
@@ -84,7 +84,7 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
         checkpoint = _from_hub(text, found.target, found.spec, cache_dir, revision)
     if found.is_release or "@" in text:
         checkpoint.format = found.format
-    checkpoint.hparams = found.hparams
+    checkpoint.hparams = dict(found.hparams)
     return checkpoint
 
 
@@ -92,20 +92,11 @@ def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
     if path.is_file() and is_archive(path):
         path = unpack(path, cache_dir)
     folder = path if path.is_dir() else path.parent
-    store = open_store(_weights_in(path) if path.is_dir() else path)
+    store = open_store(path)
     config, spec = config_beside(folder), folder / SPEC
-    if config is not None or not spec.is_file():
-        content, file = read_json(config) if config else None, str(config or folder / CONFIG)
-        return Checkpoint(name, store, content, file, folder=folder)
-    return Checkpoint(name, store, spec=str(spec), folder=folder)
-
-
-def _weights_in(folder: Path) -> Path:
-    """The folder itself, or the only part of it that has weights under a usual name, if it has none."""
-    usual = [name + end for kind in KINDS.values() for name in (kind.file, *kind.others) for end in ("", INDEX)]
-    places = [folder, *(folder / part for part in PARTS)]
-    having = [path for path in places if any((path / name).is_file() for name in usual)]
-    return having[0] if len(having) == 1 else folder
+    if config is None and spec.is_file():
+        return Checkpoint(name, store, spec=str(spec), folder=folder)
+    return Checkpoint(name, store, read_json(config) if config else None, str(config or folder / CONFIG), folder=folder)
 
 
 def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,11 +14,13 @@ def read_config(
 ) -> dict[str, Any]:
     """The hparams a config states. Null counts as absent, unless the key is `nullable`.
 
-    `rules` is one entry of `configs:` (`match`, `read`, `keep`, `expect`, `ignore`), `name` the file for messages.
+    `rules` is one entry of `configs:` (`match`, `read`, `keep`, `expect`, `ignore`), `name` the file for messages. A
+    key `outer.inner` of the rules is one within a mapping.
     WeightsError lists everything that does not fit: another architecture, values the spec cannot express, unknown keys.
     """
     problems: list[Diagnostic] = []
     hparams: dict[str, Any] = {}
+    config = dict(_flat(config, {key.partition(".")[0] for key in _keys(rules) if "." in key}))
     known: set[str] = {*(rules.get("ignore") or ()), *(rules.get("match") or ()), *(rules.get("keep") or ())}
     for key, wanted in (rules.get("match") or {}).items():
         if config.get(key, wanted) != wanted:
@@ -37,8 +39,8 @@ def read_config(
                            help="write a spec that extends it with the right block")
             )  # fmt: skip
     for hparam, alternatives in (rules.get("read") or {}).items():
-        for way in alternatives if isinstance(alternatives, list) else [alternatives]:
-            key = way if isinstance(way, str) else way.get("key") or way["length_of"]
+        for way in _ways(alternatives):
+            key = _key(way)
             known.add(key)
             value = config.get(key)
             nullable = not isinstance(way, str) and way.get("nullable") and key in config
@@ -77,6 +79,44 @@ def read_config(
     return hparams
 
 
+def _ways(alternatives: Any) -> list[Any]:
+    return alternatives if isinstance(alternatives, list) else [alternatives]
+
+
+def _key(way: str | Mapping[str, Any]) -> str:
+    return way if isinstance(way, str) else way.get("key") or way["length_of"]
+
+
+def _keys(rules: Mapping[str, Any]) -> Iterator[str]:
+    """What the rules read, expect or ignore."""
+    yield from (_key(way) for alternatives in (rules.get("read") or {}).values() for way in _ways(alternatives))
+    yield from rules.get("expect") or ()
+    yield from rules.get("ignore") or ()
+
+
+def _flat(config: Mapping[str, Any], groups: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """The config, what is within mappings of these names beside it, as `outer.inner`. A null says nothing."""
+    for key, value in config.items():
+        if key in groups and isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", one) for inner, one in value.items())
+        elif key not in groups or value is not None:
+            yield key, value
+
+
+def _nested(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `_flat`. A mapping in which nothing is said is null."""
+    result: dict[str, Any] = {}
+    for key, value in config.items():
+        outer, _, inner = key.partition(".")
+        if not inner:
+            result[key] = value
+        elif value is not None:
+            result[outer] = (result.get(outer) or {}) | {inner: value}
+        else:
+            result.setdefault(outer, None)
+    return result
+
+
 def _written(way: Mapping[str, Any]) -> bool:
     return "key" in way and "without" not in way and way.get("written", True)
 
@@ -107,8 +147,7 @@ def write_config(
     if head in architectures:
         config["architectures"] = [architectures[head]]
     for hparam, alternatives in (rules.get("read") or {}).items():
-        ways = alternatives if isinstance(alternatives, list) else [alternatives]
-        way = next((way for way in ways if isinstance(way, str) or _written(way)), None)
+        way = next((way for way in _ways(alternatives) if isinstance(way, str) or _written(way)), None)
         if way is None:
             continue
         value = hparams[hparam]
@@ -118,7 +157,7 @@ def write_config(
             config[way] = value
         else:
             theirs = [value]
-            if "values" in way:
+            if "values" in way and not (value is None and "." in way["key"]):
                 theirs = [key for key, ours in _table(way["values"]).items() if ours == value]
             if not theirs:
                 raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
@@ -135,7 +174,7 @@ def write_config(
         )  # fmt: skip
     config |= rules.get("write") or {}
     config |= _labels(hparams) if "num_labels" in (rules.get("read") or {}) else {}
-    return config
+    return _nested(config)
 
 
 def _labels(hparams: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,8 +45,12 @@ def read_gin(path: Path) -> dict[str, Any]:
 
 
 def gin_text(values: Mapping[str, Any]) -> str:
-    """The config that says these values."""
-    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    """The config that says these values; those of a mapping are parameters of its name."""
+    lines = []
+    for name, value in values.items():
+        bindings = {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, Mapping) else {name: value}
+        lines += [f"{key} = {one!r}\n" for key, one in bindings.items()]
+    return "".join(lines)
 
 
 def _statements(text: str) -> list[tuple[int, str]]:

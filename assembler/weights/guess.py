@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..language.spec import Spec, list_specs, load_spec
 from ..stores import TensorInfo
+from .mapping import HEADS, owner_of
 from .ops import OpError, Pipeline
 from .patterns import PatternError, expand, stored_names
 
@@ -38,9 +39,10 @@ def guess(tensors: Mapping[str, TensorInfo], specs: Iterable[str | Spec] | None 
     kinds = {(re.sub(r"\d+", "0", name), len(info.shape)): (name, info.shape) for name, info in tensors.items()}
     found = []
     for spec in map(load_spec, list_specs() if specs is None else specs):
+        parts = {*spec.sections["model"], *(f"{HEADS}{head}" for head in spec.sections["heads"])}
         for format, section in spec.sections["weights"].items():
             known = _known(section)
-            lines = list(_lines(section))
+            lines = list(_lines(section, parts))
             hits: dict[str, set[str]] = {}
             for stored, shape in kinds.values():
                 hits[stored] = {line.rule for line in lines if _fits(line, stored, shape)}
@@ -55,7 +57,7 @@ def guess(tensors: Mapping[str, TensorInfo], specs: Iterable[str | Spec] | None 
     return [guess for guess in likely if guess.used > likely[0].used * 0.8]
 
 
-def _lines(section: Mapping[str, Any]) -> Iterator[_Line]:
+def _lines(section: Mapping[str, Any], parts: Collection[str]) -> Iterator[_Line]:
     ends = {".weight": (), ".bias": (), "": ()}
     for leaves in (section.get("leaves") or {}).values():
         for text in leaves.values():
@@ -66,7 +68,8 @@ def _lines(section: Mapping[str, Any]) -> Iterator[_Line]:
     for left, value in (section.get("rules") or {}).items():
         for choice in value if isinstance(value, list) else [value]:
             try:
-                rights = [right for _, right in expand(left, choice if isinstance(choice, str) else choice["from"])]
+                pairs = expand(left, choice if isinstance(choice, str) else choice["from"])
+                rights = [right for name, right in pairs if owner_of(name) in parts]
             except PatternError:
                 continue
             for right in rights:

@@ -93,7 +93,7 @@ def compile_rules(
             for chosen in all_that_hold(value, "from"):
                 kind, if_stored = chosen.get("kind"), bool(chosen.get("if_stored"))
                 for left, right in expand(key, chosen["from"]) if kind is None or kind in kinds else ():
-                    if _owner(left) not in present:
+                    if owner_of(left) not in present:
                         continue
                     stored, *ops = (piece.strip() for piece in right.split("|"))
                     Pipeline.parse(ops)
@@ -119,7 +119,7 @@ def names_of_absent(rules: Mapping[str, Any], parts: Iterable[str]) -> re.Patter
         for key, value in rules.items()
         for chosen in all_that_hold(value, "from")
         for left, right in expand(key, chosen["from"])
-        if _owner(left) not in present
+        if owner_of(left) not in present
     ]
     return re.compile("|".join(map(stored_names, rights)) or r"(?!)")
 
@@ -129,7 +129,7 @@ def make_constant(constant: str, shape: Sequence[int]) -> Tensor:
     return torch.eye(shape[0]) if constant == IDENTITY else torch.zeros(*shape)
 
 
-def _owner(name: str) -> str:
+def owner_of(name: str) -> str:
     """The part a parameter or rule is about: `encoder`, or `heads.masked_lm`."""
     pieces = name.split(".")
     return ".".join(pieces[: 2 if name.startswith(HEADS) else 1])
@@ -166,7 +166,7 @@ def expand_rules(
         used.update(one.rule.key for one in (own or of_module))
         used.update(one.rule.key for one in of_module if one.rule.if_stored)
         if not found:
-            if canonical[name] == name and _owner(name) not in fresh:
+            if canonical[name] == name and owner_of(name) not in fresh:
                 homeless.append(name)
             continue
         if len(found) > 1:

@@ -172,8 +172,8 @@ class _Release:
         if self.found.spec is None:
             return [*dict.fromkeys((CONFIG, *config_files()))]
         rules = load_spec(self.found.spec).sections["configs"].get(self.found.format) or {}
-        files = rules.get("file") or []
-        return [files] if isinstance(files, str) else files
+        names = rules.get("file") or []
+        return [names] if isinstance(names, str) else names
 
     def _vocabularies(self) -> list[list[str]]:
         from ...tokenizers.files import file_names, file_sets

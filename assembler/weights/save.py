@@ -49,7 +49,6 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         paths = kind.write(folder / (file or kind.written or kind.file), tensors, extras)
         for name, text in texts.items():
-            (folder / name).parent.mkdir(exist_ok=True)
             with replacing(folder / name) as target:
                 target.write(text.encode())
     except OSError as error:
@@ -116,10 +115,10 @@ def _head_name(model: Model) -> str:
 
 
 def _stored(model: Model, section: Mapping[str, Any], format: str) -> Iterator[tuple[str, Tensor]]:
-    """Stored names and tensors. A model with heads writes the format's first prefix before the body's names, a body
-    alone the last, as the format's own library does."""
+    """Stored names and tensors. A model with heads writes the format's first prefix before the body's names, or that
+    of its head, a body alone the last, as the format's own library does."""
     prefixes = section.get("prefix") or [""]
-    prefix = prefixes[0] if model.runs else prefixes[-1]
+    prefix = (section.get("head_prefix") or {}).get(_head_name(model), prefixes[0]) if model.runs else prefixes[-1]
     parameters = dict(model.named_parameters())
     done: set[str] = set()
     for source in find_sources(model, section, format):

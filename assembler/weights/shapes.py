@@ -17,7 +17,7 @@ from .patterns import fill, indices
 Shapes = Mapping[str, tuple[int, ...]]  # by stored name, without the file's prefix
 
 _QUESTION = re.compile(
-    r"<(?:(?P<asked>count|has|dims|ends|has_each|lacks_each) )?(?P<name>[^<>\[\]]+?)(?:\[(?P<dim>-?\d+)\])?>"
+    r"<(?:(?P<asked>count|has|dims|sum|ends|has_each|lacks_each) )?(?P<name>[^<>\[\]]+?)(?:\[(?P<dim>-?\d+)\])?>"
 )
 _OTHER = " beside "
 
@@ -35,6 +35,7 @@ def read_shapes(rules: Mapping[str, Any], shapes: Shapes, told: Mapping[str, Any
     | `<dims wte>` | how many dimensions |
     | `<has wte>` | whether there is one |
     | `<count h{i}/ln_1/g>` | how many there are, numbered from 0 |
+    | `<sum table_{i}[0]>` | the sum of a dimension of these |
     | `<ends table_{i}[0]>` | running sums of a dimension of these, without the last |
     | `<has_each a_{i} beside b_{i}>` | for each second one, whether there is the first |
     | `<lacks_each a_{i} beside b_{i}>` | the contrary |
@@ -78,8 +79,13 @@ def _answer(found: re.Match[str], shapes: Shapes) -> Any:
     if asked in ("has_each", "lacks_each"):
         wanted, _, beside = name.partition(_OTHER)
         return [(fill(wanted, index) in shapes) is (asked == "has_each") for index in _numbered(beside, shapes)]
-    if asked == "ends":
-        return list(accumulate(_size(fill(name, index), dim, shapes) for index in _numbered(name, shapes)))[:-1]
+    if asked in ("sum", "ends"):
+        ends = list(accumulate(_size(fill(name, index), dim, shapes) for index in _numbered(name, shapes)))
+        if asked == "ends":
+            return ends[:-1]
+        if not ends:
+            raise _Untold
+        return ends[-1]
     if name not in shapes:
         raise _Untold
     return len(shapes[name]) if asked == "dims" else _size(name, dim, shapes)
