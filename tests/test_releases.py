@@ -284,6 +284,23 @@ def test_files_beside_a_file(server, release, monkeypatch, tmp_path):
     assert {file.name for file in path.parent.iterdir()} == {"model.pth", "bert_config.json", "vocab.txt"}
 
 
+def test_files_of_a_repository(server, release, monkeypatch, tmp_path):
+    """Weights under another name than the hub's usual one."""
+    model = mw.build("bert", **SMALL)
+    model.save(tmp_path / "saved")
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    server.publish("org/tiny", "config.json", (tmp_path / "saved" / "config.json").read_bytes())
+    server.publish("org/tiny", "vocab.txt", VOCAB.encode())
+    server.publish("org/tiny", "other.safetensors", (tmp_path / "saved" / "model.safetensors").read_bytes())
+    place = {"at": "org/tiny", "files": ["config.json", "gone.txt?", "other.safetensors"]}
+    lost = {"at": "org/tiny", "files": ["config.json", "lost.safetensors"]}
+    knows(monkeypatch, tmp_path / "specs", {"tiny": {"huggingface": place}, "lost": {"huggingface": lost}})
+    found = mw.build(weights="tiny").state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in model.state_dict().items())
+    assert "has no file `lost.safetensors`" in message(lambda: mw.build(weights="lost"))
+    assert pieces(mw.load_tokenizer("tiny")) == ["hello", "world", "!"]
+
+
 @pytest.mark.parametrize("name", ["../vocab.txt", "/etc/passwd", "a/../../b"])
 def test_names_stay_inside(server, release, monkeypatch, tmp_path, name):
     url = publish(server, release)
