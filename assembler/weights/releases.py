@@ -181,7 +181,7 @@ class _Release:
 
     def _configs(self) -> list[str]:
         if self.found.spec is None:
-            return [*dict.fromkeys((CONFIG, *config_files()))]
+            return [*dict.fromkeys((CONFIG, *(name for name in config_files() if name.endswith((".json", ".gin")))))]
         rules = load_spec(self.found.spec).sections["configs"].get(self.found.format) or {}
         names = rules.get("file") or []
         return [names] if isinstance(names, str) else names
