@@ -48,7 +48,8 @@ def build(
 
     Args:
         spec: name in `specs/`, path of a YAML file, or a loaded Spec; None: found from the weights.
-        weights: pretrained name, hub id, local folder or file, URL, or a state dict; None: untrained.
+        weights: pretrained name, with `@format` for a release, hub id, local folder or file, URL, or a state dict;
+            None: untrained.
         head: name of a head, several names, or None for the body alone.
         overrides: values by path into the spec, as `--set` takes them: a mapping or `name=value` texts.
         config: file or mapping in the place of the config beside the weights.

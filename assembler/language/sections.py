@@ -166,7 +166,8 @@ class Release(_Section):
     """Hub id; or the address of an archive, a file, a folder, or the prefix of a TensorFlow checkpoint."""
     files: list[str] = []
     """What belongs to it: names below the address (beside it, if it is a file), or whole addresses. One that may be
-    missing ends in `?`. Of a TensorFlow checkpoint its index or the note `checkpoint` is enough."""
+    missing ends in `?`. Of a TensorFlow checkpoint its index or the note `checkpoint` is enough. Of a hub id they are
+    names in the repository, the weights (one file) last."""
     hparams: dict[_Name, Any] = {}
     """What it does not store. Config files beat them, and they beat the spec's own values."""
     tokenizer: dict[str, Any] = {}
