@@ -13,7 +13,7 @@ from ..errors import Diagnostic, SpecError, UsageError, WeightsError, did_you_me
 from .assemble import HeadChoice, Skeleton, assemble
 from .language.spec import Overrides, Spec, load_spec
 from .language.validate import checked_hparams
-from .model import Model
+from .model import Config, Model
 from .stores import KINDS
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
 from .weights.config import read_config
@@ -110,6 +110,7 @@ def _build(
     if checkpoint is not None and checkpoint.config is not None and format:
         keep = loaded.sections["configs"].get(format, {}).get("keep") or ()
         skeleton.model.kept_config = {key: checkpoint.config[key] for key in keep if key in checkpoint.config}
+    skeleton.model.generation_config = Config(**_generation(loaded, skeleton, checkpoint, format))
     if checkpoint is None or checkpoint.store is None:
         return _untrained(skeleton, device, dtype or torch.float32, dry_run)
     skeleton.model.load_report = load(
@@ -159,6 +160,16 @@ def _config_values(
     if "num_labels" in explicit and "id2label" not in explicit:
         values.pop("id2label", None)  # the names of other labels
     return {name: value for name, value in values.items() if name not in explicit}
+
+
+def _generation(spec: Spec, skeleton: Skeleton, checkpoint: Checkpoint | None, format: str) -> dict[str, Any]:
+    """Defaults of generation: those of the file for them alone; without one the spec's, and the config's over them."""
+    if checkpoint is not None and checkpoint.generation is not None:
+        return {key: value for key, value in checkpoint.generation.items() if not key.startswith("_")}
+    defaults = dict(skeleton.sections["generation"].get("defaults") or {})
+    config = checkpoint.config if checkpoint is not None and format else None
+    keys = spec.sections["configs"].get(format, {}).get("generation") or ()
+    return defaults | {key: config[key] for key in keys if key in config} if config else defaults
 
 
 def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry_run: bool) -> Model:

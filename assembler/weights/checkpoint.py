@@ -13,7 +13,7 @@ from torch import Tensor
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
 from ..language.spec import config_files, find_config_matches
 from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
-from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
+from .names import CONFIG, GENERATION, SPEC, WEIGHTS, find_repository, read_json
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
 TORCH = "pytorch_model.bin"
@@ -52,6 +52,7 @@ class Checkpoint:
     config: dict[str, Any] | None = None
     config_name: str = CONFIG
     spec: str | None = None  # whose `pretrained:` lists the name, or the file saved beside the weights
+    generation: dict[str, Any] | None = None  # of the file beside it that says how text is generated
 
 
 def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
@@ -83,10 +84,13 @@ def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
         path = unpack(path, cache_dir)
     folder = path if path.is_dir() else path.parent
     store = open_store(path)
-    config, spec = _config(folder), folder / SPEC
+    config, spec, generation = _config(folder), folder / SPEC, folder / GENERATION
+    found = Checkpoint(name, store, generation=read_json(generation) if generation.is_file() else None)
     if config.is_file() or not spec.is_file():
-        return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config))
-    return Checkpoint(name, store, spec=str(spec))
+        found.config, found.config_name = read_json(config) if config.is_file() else None, str(config)
+    else:
+        found.spec = str(spec)
+    return found
 
 
 def _config(folder: Path) -> Path:
@@ -99,7 +103,7 @@ def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | No
     from ..hub import commit_of, fetch, known_as
 
     repository = known_as(repository, name, cache_dir)
-    found = fetch(repository, [CONFIG], revision=revision, cache_dir=cache_dir)
+    found = fetch(repository, [CONFIG], optional=[GENERATION], revision=revision, cache_dir=cache_dir)
     at = commit_of(found[CONFIG]) or revision
     for usual in (WEIGHTS, TORCH):
         for file in (usual, usual + INDEX):
@@ -109,7 +113,9 @@ def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | No
             if file.endswith(INDEX):
                 shards = read_json(path).get("weight_map", {})
                 fetch(repository, sorted(set(shards.values())), revision=at, cache_dir=cache_dir)
-            return Checkpoint(name, open_store(path), read_json(found[CONFIG]), f"{repository}/{CONFIG}", spec)
+            generation = read_json(found[GENERATION]) if GENERATION in found else None
+            config = read_json(found[CONFIG])
+            return Checkpoint(name, open_store(path), config, f"{repository}/{CONFIG}", spec, generation)
     raise DownloadError(
         Diagnostic(f"{repository} has neither {WEIGHTS} nor {TORCH}", Place(name),
                    help="download what it has, and give the file or folder")

@@ -16,7 +16,7 @@ from ..replacing import replacing
 from ..stores import write_bundle, write_safetensors
 from .config import write_config
 from .mapping import find_sources
-from .names import BUNDLE, OWN_FORMAT, SPEC, WEIGHTS
+from .names import BUNDLE, GENERATION, OWN_FORMAT, SPEC, WEIGHTS
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -48,11 +48,15 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
         else:
             write_safetensors(folder / WEIGHTS, tensors, metadata={"format": "pt"})
             paths = [folder / WEIGHTS]
-        with replacing(folder / name) as file:
-            file.write(text.encode())
+        texts = {name: text}
+        if model.writes and (options := model.generation_config.to_dict()):
+            texts[GENERATION] = json.dumps(options, indent=2, sort_keys=True) + "\n"
+        for name, text in texts.items():
+            with replacing(folder / name) as file:
+                file.write(text.encode())
     except OSError as error:
         raise DownloadError(f"cannot write to {folder}: {error.strerror}") from None
-    return [*paths, folder / name]
+    return [*paths, *(folder / name for name in texts)]
 
 
 def _own_spec(model: Model) -> str:
