@@ -71,8 +71,8 @@ class Group:
         origins[:, :, length - plan.prompt] = row
         ended = stopping(texts[:, :, : length + 1].flatten(0, 1)).view_as(words)
 
-        still = sums + ended * IMPOSSIBLE
-        self.sums, best = still.topk(plan.beams, dim=1)
+        over = ended.all(dim=1, keepdim=True)  # then none goes on, and it is still known which were best
+        self.sums, best = (sums + (ended & ~over) * IMPOSSIBLE).topk(plan.beams, dim=1)
         self.running, self.origins = _pick(texts, best), _pick(origins, best)
         self.parents = parents.gather(1, best)
         self._finish(sums, texts, origins, ended, length)
@@ -138,16 +138,17 @@ def beam_search(
     written = ids.repeat_interleave(rows, dim=0)
     offsets = torch.arange(batch, device=ids.device)[:, None] * rows
     while True:
-        log_probabilities = rules(written, logits.log_softmax(dim=-1)).view(batch, rows, -1)
+        log_probabilities = logits.log_softmax(dim=-1).unflatten(0, (batch, rows))
         over, taken, processed = [], [], []
         for group in competing:
             mine = log_probabilities[:, group.first : group.first + beams]
             if taken:
                 mine = mine - settings.diversity_penalty * frequency(taken, mine.shape[-1])[:, None]
+            mine = rules(group.running[:, :, :length].flatten(0, 1), mine.flatten(0, 1)).view_as(mine)
             over.append(group.advance(mine, length, stopping))
             taken.append(group.running[:, :, length])
             processed.append(mine)
-        record(logits, torch.cat(processed, dim=1).flatten(0, 1) if groups > 1 else log_probabilities.flatten(0, 1))
+        record(logits, lambda processed=processed: torch.cat(processed, dim=1).flatten(0, 1))
         length += 1
         sound = torch.stack([group.sums[:, 0] for group in competing]).isfinite().all()
         done, all_sound = torch.stack([torch.stack(over).all(), sound]).tolist()

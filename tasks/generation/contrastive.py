@@ -42,7 +42,7 @@ def contrastive_search(
     first = torch.arange(batch, device=ids.device) * candidates
     while True:
         scores = rules(written[:, :length], logits)
-        record(logits, scores)
+        record(logits, lambda scores=scores: scores)
         probabilities, words = scores.softmax(dim=-1).topk(candidates, dim=-1)
         tried = torch.cat([written[:, :length].repeat_interleave(candidates, dim=0), words.view(-1, 1)], dim=1)
         logits = steps(tried)

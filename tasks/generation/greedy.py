@@ -40,7 +40,7 @@ def one_by_one(
         logits = logits.repeat_interleave(copies, dim=0)
     while True:
         scores = rules(written[:, :length], logits)
-        record(logits, scores)
+        record(logits, lambda scores=scores: scores)
         words, sound = drawn(scores, generator) if sample else likeliest(scores)
         written[:, length] = torch.where(running, words, padding)
         length += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +30,11 @@ class Record:
         self.scores: list[Tensor] | None = [] if scores else None
         self.logits: list[Tensor] | None = [] if logits else None
 
-    def __call__(self, logits: Tensor, scores: Tensor) -> None:
+    def __call__(self, logits: Tensor, scores: Callable[[], Tensor]) -> None:
         if self.logits is not None:
             self.logits.append(logits)
         if self.scores is not None:
-            self.scores.append(scores)
+            self.scores.append(scores())
 
     def fields(self) -> dict[str, tuple[Tensor, ...] | None]:
         return {

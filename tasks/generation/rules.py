@@ -83,8 +83,6 @@ def rules_of(
     rules += more
     if s.do_sample:
         rules += warpers_of(s)
-    elif s.searches == "contrastive":
-        rules += [w.TopK(s.top_k)]
     if s.renormalize_logits:
         rules.append(p.normalised)
     return Rules(tuple(rules))
