@@ -89,6 +89,10 @@ class KeyValueCache:
             part = buffer[..., start:end, :]
             part.copy_(part.index_select(0, rows))
 
+    def fixed(self) -> FixedCache:
+        """The same buffers for compiled code, which writes into them as far as they reach."""
+        return FixedCache(self)
+
     @property
     def tensors(self) -> tuple[list[tuple[Tensor, Tensor]], dict[int, tuple[Tensor, Tensor]]]:
         """The pairs by layer, and those of the encoder's positions."""

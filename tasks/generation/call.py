@@ -13,6 +13,7 @@ from ...assembler.model import Model
 from ...errors import Diagnostic, UsageError, did_you_mean
 from .apart import apart
 from .beams import beam_search
+from .compiled import CompiledSteps
 from .contrastive import contrastive_search
 from .greedy import one_by_one
 from .prompts import Prompts, prompts_of, with_lengths
@@ -147,13 +148,15 @@ def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> J
         raise UsageError("stop_strings are looked for in text", help="give the tokenizer: generate(…, tokenizer=…)")
     decode = extras.tokenizer and (lambda ids: extras.tokenizer.decode(ids, skip_special_tokens=False))
     contrastive = settings.searches == "contrastive"
-    if contrastive and (model.generation.state != "cache" or not settings.use_cache):
-        raise UsageError(f"contrastive search (penalty_alpha) needs a cache, which {model.spec.name} does not use here")
-    inputs = dict(prompts.inputs)
-    steps = steps_of(
-        model, inputs, capacity=settings.max_length, use_cache=settings.use_cache, states=contrastive,
-        compile=extras.compile,
-    )  # fmt: skip
+    caches = model.generation.state == "cache" and settings.use_cache
+    if not caches and (contrastive or extras.compile):
+        what = "contrastive search (penalty_alpha)" if contrastive else "compile=True"
+        raise UsageError(f"{what} needs a cache, and {model.spec.name} takes none here")
+    room = {"capacity": settings.max_length, "states": contrastive}
+    if extras.compile:
+        steps = CompiledSteps(model, prompts.inputs, **room)
+    else:
+        steps = steps_of(model, prompts.inputs, use_cache=settings.use_cache, **room)
     rules = rules_of(
         settings, prompt=prompts.ids.shape[1], source=prompts.source, padding=prompts.padding, allowed=extras.allowed,
         more=extras.processors,

