@@ -170,9 +170,10 @@ def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> J
 
 
 @torch.no_grad()
-def tokens(model: Model, input_ids: Tensor, tokenizer: Any, options: dict[str, Any], **extras: Any) -> Iterator[int]:
+def tokens(model: Model, tokenizer: Any, options: dict[str, Any], **extras: Any) -> Iterator[int]:
     """The tokens written for one prompt, one by one, the end token excluded. UsageError."""
-    settings, prompts = prepare(model, input_ids, options.pop("generation_config", None), options)
+    ids, config = options.pop("input_ids", None), options.pop("generation_config", None)
+    settings, prompts = prepare(model, ids, config, options)
     rows = prompts.ids.shape[0] * settings.num_return_sequences
     if settings.num_beams > 1 or rows > 1:
         raise UsageError(

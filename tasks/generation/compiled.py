@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ...assembler.model import Model
+from ...assembler.output import ModelOutput
 from .steps import CachedSteps
 
 #: Capacities are multiples of it, so that texts of similar length share compiled code.
 ROUND = 64
-_COMPILED: WeakKeyDictionary[Model, Callable[..., Any]] = WeakKeyDictionary()
+_COMPILED: WeakKeyDictionary[Model, dict[tuple[Any, ...], Callable[..., Any]]] = WeakKeyDictionary()
 
 
 class CompiledSteps(CachedSteps):
@@ -33,8 +34,10 @@ class CompiledSteps(CachedSteps):
             return super().__call__(ids)
         if self.fixed is None:
             self.fixed = self.cache.fixed()
-        inputs = self.step(ids) | {"past_key_values": self.fixed}
-        output = compiled(self.model)(**inputs, logits_to_keep=1, output_hidden_states=self.states)
+        inputs = self.step(ids) | {
+            "past_key_values": self.fixed, "logits_to_keep": 1, "output_hidden_states": self.states
+        }  # fmt: skip
+        output = compiled(self.model, (ids.shape[0], self.capacity, *inputs))(inputs)
         self.fixed.advance()
         return self.scores(output)
 
@@ -43,8 +46,18 @@ class CompiledSteps(CachedSteps):
         return visible if self.fixed is None else F.pad(visible, (0, self.capacity - visible.shape[1]), value=1)
 
 
-def compiled(model: Model) -> Callable[..., Any]:
-    """The model's forward pass as compiled code; one for each model, compiled anew for other shapes."""
-    if model not in _COMPILED:
-        _COMPILED[model] = torch.compile(model, fullgraph=True, dynamic=False)
-    return _COMPILED[model]
+def compiled(model: Model, shapes: tuple[Any, ...]) -> Callable[[dict[str, Any]], ModelOutput]:
+    """The model's forward pass as compiled code, once for each kind of step.
+
+    Each has a code object of its own, because the compiler keeps only so many versions of one.
+    """
+    known = _COMPILED.setdefault(model, {})
+    if shapes not in known:
+        weak = ref(model)
+
+        def step(inputs: dict[str, Any]) -> ModelOutput:
+            return weak()(**inputs)
+
+        step.__code__ = step.__code__.replace()
+        known[shapes] = torch.compile(step, fullgraph=True, dynamic=False)
+    return known[shapes]

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...assembler.model import Model
 from .call import tokens
+from .text import inputs_of
 
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 
@@ -17,21 +18,13 @@ def stream(model: Model, tokenizer: Any, prompt: str | None, **options: Any) -> 
     None of them ends within a character; together they are the decoded text, special tokens left out. `options` are
     those of `generate`. UsageError, with the first piece.
     """
-    ids = None
-    if prompt is not None:
-        encoded = tokenizer(prompt, return_tensors="pt")
-        ids = encoded["input_ids"].to(model.device)
-        options = {
-            name: value.to(model.device)
-            for name, value in encoded.items()
-            if name in model.inputs and name != "input_ids"
-        } | options
+    inputs = {} if prompt is None else inputs_of(model, tokenizer, [prompt])
 
     def decode(ids: list[int]) -> str:
         return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     extras = {name: options.pop(name) for name in ("generator", "compile") if name in options}
-    return pieces(tokens(model, ids, tokenizer, options, **extras), decode)
+    return pieces(tokens(model, tokenizer, inputs | options, **extras), decode)
 
 
 def pieces(tokens: Iterable[int], decode: Callable[[list[int]], str]) -> Iterator[str]:

@@ -33,13 +33,17 @@ class Family:
 
 WITHOUT_CACHE = {"use_cache": False}
 FAMILIES = {
-    "gpt": Family("causal_lm", "OpenAIGPTLMHeadModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 60}),
+    "gpt": Family(
+        "causal_lm", "OpenAIGPTLMHeadModel",
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 60, "eos_token_id": 2},
+    ),
     "gpt2": Family(
         "causal_lm", "GPT2LMHeadModel",
         {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 60, "bos_token_id": 1, "eos_token_id": 2},
     ),
     "ctrl": Family(
-        "causal_lm", "CTRLLMHeadModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 60, "dff": 40},
+        "causal_lm", "CTRLLMHeadModel",
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 60, "dff": 40, "eos_token_id": 2},
     ),
     "bart": Family(
         "seq2seq_lm", "BartForConditionalGeneration",
