@@ -76,9 +76,18 @@ _Read = Annotated[
 class ConfigFormat(_Section):
     """One kind of config file, and how it and our hparams are each other's."""
 
-    file: str | None = None
+    file: _Texts | None = None
+    """Its name; of several names the first is written."""
+    inside: _Texts | None = None
+    """Where it is kept in the file of the weights: `args`, `cfg.model`. Of several places the first that is there."""
+    record: Literal["dict", "namespace"] = "dict"
+    """What it is there, for those who read it with Python."""
     like: str | None = None
     """Another format, which holds for whatever is not said here."""
+    always: dict[str, Any] = {}
+    """Hparams that every checkpoint of the format has, and none says."""
+    untold: dict[str, str] = {}
+    """Hparams that no checkpoint of the format says, which the caller has to, and what they are."""
     match: dict[str, Any] = {}
     """Keys by whose values a config is known to be for this spec."""
     read: dict[str, _Read] = {}
@@ -104,6 +113,10 @@ class StoredUnder(_Section):
     when: Annotated[_Text | Annotated[bool, Tag("<another>")], _BY_TYPE] | None = None
     kind: str | None = None
     """Of layers: it holds for those of this kind only."""
+    if_stored: bool = False
+    """It holds for files that have this tensor. Read, never written."""
+    absent: Literal["zeros", "identity"] | None = None
+    """What the parameter is in files without this tensor; then it is not written either."""
 
 
 _OneSource = Annotated[_Text | Annotated[StoredUnder, Tag(_TAGS[dict])], _BY_TYPE]
@@ -148,18 +161,47 @@ class WeightsFormat(_Section):
 
     store: list[str] = []
     """Kinds of files it comes in, the best first."""
+    like: str | None = None
+    """Another format, which holds for whatever is not said here; its rules one by one."""
     leaves: dict[str, dict[str, str]] = {}
     """Block -> parameter -> what follows the rule's name, with operations."""
     prefix: list[str] = []
     """What may stand before every name; decided once a file."""
+    head_prefix: dict[str, str] = {}
+    """Head -> the prefix of its files, where it is not the first."""
     accept: dict[str, str] = {}
     """Old endings of names -> the present ones. Read, never written."""
+    file: str | None = None
+    """What a file of it is called that we write."""
+    vocabulary: str | None = None
+    """A file of that set of `tokenizer.files` which lies beside such weights; by default of the first set."""
+    shapes: dict[str, _Texts] = {}
+    """Hparam -> where the shapes of the stored tensors tell it."""
     rules: dict[str, _Sources] = {}
     """Our name -> the stored one. Of several alternatives the first whose `when` holds counts."""
     duplicates: dict[str, str] = {}
     """Stored again under this name -> the stored name it equals."""
     ignore: _Ignored = {}
     """Stored tensors that are no parameters, best with the reason why."""
+
+
+class Release(_Section):
+    """Where one release of a checkpoint is, and what it does not say itself."""
+
+    at: str
+    """Hub id; or the address of an archive, a file, a folder, or the prefix of a TensorFlow checkpoint."""
+    files: list[str] = []
+    """What belongs to it: names below the address (beside it, if it is a file), or whole addresses. One that may be
+    missing ends in `?`. Of a TensorFlow checkpoint its index or the note `checkpoint` is enough."""
+    hparams: dict[_Name, Any] = {}
+    """What it does not store. Config files beat them, and they beat the spec's own values."""
+    tokenizer: dict[str, Any] = {}
+    """Options of its tokenizer that its files do not say."""
+    sha256: dict[str, Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")]] = {}
+    """Of some of its files, by name."""
+
+
+_Place = Annotated[_Text | Annotated[Release, Tag(_TAGS[dict])], _BY_TYPE]
 
 
 class SpecModel(_Section):
@@ -183,8 +225,8 @@ class SpecModel(_Section):
     generation: Generation = Generation()
     weights: dict[str, WeightsFormat] = {}
     """Format -> how its tensors are read and written."""
-    pretrained: dict[str, dict[str, str]] = {}
-    """Name of a checkpoint -> format -> where it is; and `about`."""
+    pretrained: dict[str, dict[str, _Place]] = {}
+    """Name of a checkpoint -> format -> where it is: hub id or address, or a mapping that says more; and `about`."""
 
 
 def check_sections(composition: Composition) -> list[Diagnostic]:
