@@ -194,6 +194,13 @@ def tokenize(args: argparse.Namespace) -> None:
         print(f"{numbers}  {texts}".rstrip())
 
 
+def generate(args: argparse.Namespace) -> None:
+    """Write on from a prompt, or about it."""
+    from .tasks.generation.command import run
+
+    run(args)
+
+
 def _visible(text: str | None) -> str:
     """Text for one line of a table: what does not print is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text or "")
@@ -218,6 +225,8 @@ def _color(stream: Any) -> bool:
 
 
 def parser() -> argparse.ArgumentParser:
+    from .tasks.generation.command import add_arguments
+
     main = argparse.ArgumentParser(
         prog="modelwright", description="Transformer models from YAML, with the authors' original weights.",
         epilog="exit codes: 0 ok, 1 invalid spec, 2 usage, 3 network or file, 4 weights do not fit, 130 interrupted",
@@ -290,6 +299,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--no-special", dest="special", action="store_false", help="without special tokens")
     sub.add_argument("--revision", help="branch, tag or commit on the hub")
     sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
+    add_arguments(command("generate", generate, overrides))
     sub = command("schema", schema)
     sub.add_argument("--reference", action="store_true", help="print the reference of all blocks in Markdown instead")
     return main
