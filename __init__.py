@@ -24,6 +24,7 @@ _HOME = {
     "load_spec": ".assembler.language.spec",
     "list_specs": ".assembler.language.spec",
     "load_tokenizer": ".assembler.tokenizer",
+    "pipeline": ".tasks.pipelines.create",
     "ModelwrightError": ".errors",
     "SpecError": ".errors",
     "UsageError": ".errors",
@@ -31,22 +32,23 @@ _HOME = {
     "WeightsError": ".errors",
     "TokenizerError": ".errors",
 }
-_MODULES = ("blocks", "assembler", "tokenizers", "errors")
+_MODULES = ("blocks", "assembler", "tokenizers", "tasks", "errors")
 
 __all__ = [
     "DownloadError", "Model", "ModelOutput", "ModelwrightError", "Spec", "SpecError", "TokenizerError", "UsageError",
     "WeightsError", "__version__", "assembler", "blocks", "build", "errors", "list_specs", "load_spec",
-    "load_tokenizer", "tokenizers",
+    "load_tokenizer", "pipeline", "tasks", "tokenizers",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from . import assembler, blocks, errors, tokenizers
+    from . import assembler, blocks, errors, tasks, tokenizers
     from .assembler.build import build
     from .assembler.language.spec import Spec, list_specs, load_spec
     from .assembler.model import Model
     from .assembler.output import ModelOutput
     from .assembler.tokenizer import load_tokenizer
     from .errors import DownloadError, ModelwrightError, SpecError, TokenizerError, UsageError, WeightsError
+    from .tasks.pipelines.create import pipeline
 
 
 def __getattr__(name: str) -> Any:
