@@ -40,9 +40,8 @@ class Pipeline(ABC):
         self.task, self.model, self.tokenizer = task, model, tokenizer
         self.batch_size, self.progress = batch_size, progress
         self.runner = Runner(model, tokenizer, batch_size)
-        self.defaults = changed(self.options_class(), options, task.name)
         self._inputs = [name for name in ("input_ids", "token_type_ids") if name in model.inputs]
-        self.check(self.defaults)
+        self.defaults = self.prepared(changed(self.options_class(), options, task.name))
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Results of one input, or of many. UsageError for what is no input of the task."""
@@ -60,11 +59,7 @@ class Pipeline(ABC):
 
     def chosen(self, options: Mapping[str, Any]) -> Any:
         """The options of a call."""
-        if not options:
-            return self.defaults
-        chosen = changed(self.defaults, options, self.task.name)
-        self.check(chosen)
-        return chosen
+        return self.prepared(changed(self.defaults, options, self.task.name)) if options else self.defaults
 
     def stream(self, inputs: Iterable[Any], options: Any) -> Iterator[Any]:
         """Results in the order of the inputs, a window at a time."""
@@ -114,8 +109,9 @@ class Pipeline(ABC):
         if not isinstance(item, str):
             raise UsageError(f"{place} is {kind(item)}, not a text")
 
-    def check(self, options: Any) -> None:  # noqa: B027 - many have nothing to check
-        """UsageError if options contradict each other, or the model."""
+    def prepared(self, options: Any) -> Any:
+        """Options as the task works with them. UsageError if they contradict each other, or the model."""
+        return options
 
     @abstractmethod
     def rows(self, items: list[Any], first: int, options: Any) -> list[list[Row]]:

@@ -31,10 +31,11 @@ class FeatureExtraction(Pipeline):
 
     options_class = FeatureExtractionOptions
 
-    def check(self, options: FeatureExtractionOptions) -> None:
+    def prepared(self, options: FeatureExtractionOptions) -> FeatureExtractionOptions:
         one_of("pooling", options.pooling, POOLING)
         if options.normalize and options.pooling == "none":
             raise UsageError("normalize=True is for pooled vectors", help='pooling="mean" or "cls"')
+        return options
 
     def rows(self, items: list[str], first: int, options: FeatureExtractionOptions) -> list[list[Row]]:
         encoding = self.encoded(items, first, truncation=options.truncation, max_length=options.max_length)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...errors import UsageError
 from .base import Pipeline
@@ -17,7 +18,7 @@ from .options import whole
 @dataclass(frozen=True, kw_only=True)
 class FillMaskOptions:
     top_k: int = 5
-    targets: str | list[str] | None = None  # the only words to choose from
+    targets: str | list[str] | Tensor | None = None  # the only words to choose from; prepared, their ids
     truncation: bool | str = False
     max_length: int | None = None
 
@@ -32,12 +33,14 @@ class FillMask(Pipeline):
         result = super().__call__(inputs, **options)
         return result[0] if isinstance(inputs, list) and len(inputs) == 1 else result
 
-    def check(self, options: FillMaskOptions) -> None:
+    def prepared(self, options: FillMaskOptions) -> FillMaskOptions:
         if self.tokenizer.mask_token_id is None:
             raise UsageError("the tokenizer has no mask token", help='choose one: tokenizer.mask_token = "…"')
         whole("top_k", options.top_k)
-        if options.targets is not None:
-            self._target_ids(options.targets)
+        if options.targets is None or isinstance(options.targets, Tensor):
+            return options
+        ids = torch.tensor(self._target_ids(options.targets), device=self.model.device)
+        return replace(options, targets=ids)
 
     def rows(self, items: list[str], first: int, options: FillMaskOptions) -> list[list[Row]]:
         encoding = self.encoded(items, first, truncation=options.truncation, max_length=options.max_length)
@@ -53,8 +56,7 @@ class FillMask(Pipeline):
 
     def run(self, batch: Batch, options: FillMaskOptions) -> list[Any]:
         logits = self.output(self.forward(batch), "logits")
-        targets = self._targets(options)
-        return [self._best(logits[index, span][row.about], targets, options.top_k)
+        return [self._best(logits[index, span][row.about], options.targets, options.top_k)
                 for index, (row, span) in enumerate(zip(batch.rows, batch.spans, strict=True))]  # fmt: skip
 
     def result(self, item: str, rows: list[Row], kept: list[Any], options: FillMaskOptions) -> Any:
@@ -66,7 +68,7 @@ class FillMask(Pipeline):
         ]
         return found[0] if alone else found
 
-    def _best(self, logits: Any, targets: Any, top_k: int) -> list[list[tuple[float, int]]]:
+    def _best(self, logits: Tensor, targets: Tensor | None, top_k: int) -> list[list[tuple[float, int]]]:
         """[masks, vocabulary] -> for each mask its best words, with their scores."""
         scores = logits.float().softmax(dim=-1)
         if targets is not None:
@@ -86,11 +88,6 @@ class FillMask(Pipeline):
             "sequence": self.tokenizer.decode(filled, skip_special_tokens=alone),
         }
 
-    def _targets(self, options: FillMaskOptions) -> torch.Tensor | None:
-        if options.targets is None:
-            return None
-        return torch.tensor(self._target_ids(options.targets), device=self.model.device)
-
     def _target_ids(self, targets: Any) -> list[int]:
         """Ids of words. One that is not in the vocabulary stands for its first piece, with a warning."""
         words = [targets] if isinstance(targets, str) else targets
@@ -105,6 +102,6 @@ class FillMask(Pipeline):
                     raise UsageError(f"the target {word!r} has no tokens")
                 number = pieces[0]
                 piece = self.tokenizer.convert_ids_to_tokens(number)
-                warnings.warn(f"the target `{word}` is not in the vocabulary; `{piece}` stands for it", stacklevel=5)
+                warnings.warn(f"the target `{word}` is not in the vocabulary; `{piece}` stands for it", stacklevel=6)
             found.append(number)
         return list(dict.fromkeys(found))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...assembler.build import build
+from ...assembler.language.spec import load_spec
 from ...assembler.model import Model
-from ...assembler.weights.checkpoint import Weights, open_checkpoint
+from ...assembler.weights.checkpoint import Weights, open_checkpoint, spec_of
 from ...assembler.weights.mapping import find_sources
 from ...assembler.weights.names import OWN_FORMAT
 from ...errors import Diagnostic, ModelwrightError, UsageError, WeightsError
@@ -27,7 +28,7 @@ class Checkpoint:
         self._weights, self._options = weights, options
         opened = open_checkpoint(weights, cache_dir=options.get("cache_dir"), revision=options.get("revision"))
         opened.store.close()
-        self.spec = self._attempt(None).spec
+        self.spec = load_spec(options.get("spec") or spec_of(opened))
         self._stored: dict[str | None, frozenset[str] | None] = {}
         named = (opened.config or {}).get("architectures")
         heads = {
@@ -133,7 +134,7 @@ def check_built(task: Task, model: Model, head: str | None, allow_untrained: boo
     if waiting and not allow_untrained:
         owners = dict.fromkeys(".".join(name.split(".")[: 1 + name.startswith("heads.")]) for name in waiting)
         raise UsageError(
-            f"{len(waiting)} parameters of the model come from no checkpoint ({', '.join(owners)}): it would give noise",
+            f"{len(waiting)} parameters come from no checkpoint ({', '.join(owners)}), so the results would be noise",
             help="train it, save it and load that; or, if that has been done, allow_untrained=True",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -53,12 +53,15 @@ class QuestionAnswering(Pipeline):
             if not isinstance(item[name], str) or not item[name]:
                 raise UsageError(f"`{name}` of {place} is {kind(item[name]) if item[name] != '' else 'empty'}")
 
-    def check(self, options: QuestionAnsweringOptions) -> None:
-        for name, value in (("top_k", options.topk or options.top_k), ("max_answer_len", options.max_answer_len)):
+    def prepared(self, options: QuestionAnsweringOptions) -> QuestionAnsweringOptions:
+        if options.topk is not None:
+            options = replace(options, top_k=options.topk, topk=None)
+        for name, value in (("top_k", options.top_k), ("max_answer_len", options.max_answer_len)):
             whole(name, value)
         for name, value, least in (("max_seq_len", options.max_seq_len, 1), ("doc_stride", options.doc_stride, 0)):
             if value is not None:
                 whole(name, value, least)
+        return options
 
     def rows(self, items: list[Any], first: int, options: QuestionAnsweringOptions) -> list[list[Row]]:
         room = options.max_seq_len or min(self.room() or WINDOW, WINDOW)
@@ -88,7 +91,7 @@ class QuestionAnswering(Pipeline):
         output = self.forward(batch)
         starts, ends = (self.output(output, name).float().cpu() for name in ("start_logits", "end_logits"))
         # words may make one answer of several
-        count = 2 * self._count(options) + 10 if options.align_to_words else self._count(options)
+        count = 2 * options.top_k + 10 if options.align_to_words else options.top_k
         return [
             best_spans(starts[index, span], ends[index, span], window, count, options.max_answer_len)
             for index, (window, span) in enumerate(zip(windows, batch.spans, strict=True))
@@ -123,11 +126,8 @@ class QuestionAnswering(Pipeline):
         for row, scored in zip(rows, kept, strict=True):
             answers.add(row.about, scored.spans)
         none = min(scored.none for scored in kept) if options.handle_impossible_answer else None
-        found = answers.best(self._count(options), none)
+        found = answers.best(options.top_k, none)
         return found[0] if len(found) == 1 else found
-
-    def _count(self, options: QuestionAnsweringOptions) -> int:
-        return options.topk or options.top_k
 
 
 def _asked(question: Any, context: Any) -> Any:

@@ -45,8 +45,9 @@ class SentenceSimilarity(Pipeline):
             if not isinstance(value, str):
                 raise UsageError(f"a sentence of {place} is {kind(value)}, not a text")
 
-    def check(self, options: SentenceSimilarityOptions) -> None:
+    def prepared(self, options: SentenceSimilarityOptions) -> SentenceSimilarityOptions:
         one_of("pooling", options.pooling, POOLING[1:])
+        return options
 
     def rows(self, items: list[Any], first: int, options: SentenceSimilarityOptions) -> list[list[Row]]:
         texts = [text for item in items for text in (item["source_sentence"], *item["sentences"])]

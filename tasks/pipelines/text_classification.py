@@ -45,11 +45,12 @@ class TextClassification(Pipeline):
         if not isinstance(item, str):
             check_mapping(item, place, ("text",), ("text_pair",))
 
-    def check(self, options: TextClassificationOptions) -> None:
+    def prepared(self, options: TextClassificationOptions) -> TextClassificationOptions:
         if options.top_k not in ("", None):
             whole("top_k", options.top_k)
         if options.function_to_apply is not None:
             one_of("function_to_apply", options.function_to_apply, FUNCTIONS)
+        return options
 
     def rows(self, items: list[Any], first: int, options: TextClassificationOptions) -> list[list[Row]]:
         texts = [item if isinstance(item, str) else self.pair(item["text"], item.get("text_pair")) for item in items]

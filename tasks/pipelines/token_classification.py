@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
@@ -39,14 +38,12 @@ class TokenClassification(Pipeline):
             return super().__call__([inputs], **options)
         return super().__call__(inputs, **options)
 
-    def chosen(self, options: Mapping[str, Any]) -> TokenClassificationOptions:
-        chosen = super().chosen(options)
-        if chosen.grouped_entities is None and chosen.ignore_subwords is None:
-            return chosen
-        strategy = ("first" if chosen.ignore_subwords else "simple") if chosen.grouped_entities else "none"
-        return replace(chosen, aggregation_strategy=strategy)
-
-    def check(self, options: TokenClassificationOptions) -> None:
+    def prepared(self, options: TokenClassificationOptions) -> TokenClassificationOptions:
+        if options.grouped_entities is not None or options.ignore_subwords is not None:
+            strategy = ("first" if options.ignore_subwords else "simple") if options.grouped_entities else "none"
+            options = replace(
+                options, aggregation_strategy=strategy, grouped_entities=None, ignore_subwords=None
+            )
         one_of("aggregation_strategy", options.aggregation_strategy, STRATEGIES)
         if options.stride is not None:
             whole("stride", options.stride, 0)
@@ -55,6 +52,7 @@ class TokenClassification(Pipeline):
                     "stride is for windows of a long text, which are joined by entities",
                     help='aggregation_strategy="simple", for instance',
                 )
+        return options
 
     def check_input(self, item: Any, place: str) -> None:
         if isinstance(item, list | tuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,10 +20,6 @@ class ZeroShotOptions:
     truncation: bool | str = "only_first"
     max_length: int | None = None
 
-    def labels(self) -> list[str]:
-        given = self.candidate_labels
-        return [label.strip() for label in given.split(",") if label.strip()] if isinstance(given, str) else [*given]
-
 
 class ZeroShotClassification(Pipeline):
     """A text, or many, to `{"sequence", "labels", "scores"}`, the best label first."""
@@ -37,18 +33,21 @@ class ZeroShotClassification(Pipeline):
             raise UsageError("there are no candidate_labels", help='pipe(text, candidate_labels=["sports", "arts"])')
         return super().__call__(inputs, **options)
 
-    def check(self, options: ZeroShotOptions) -> None:
+    def prepared(self, options: ZeroShotOptions) -> ZeroShotOptions:
         self._entailment()
         if not _has_place(options.hypothesis_template):
             raise UsageError(f"hypothesis_template={options.hypothesis_template!r} has no {{}} for the label")
-        if options.candidate_labels is None:
-            return
-        labels = options.labels()
-        if not labels or not all(isinstance(label, str) and label for label in labels):
-            raise UsageError(f"candidate_labels={options.candidate_labels!r} must be texts, one at least")
+        given = options.candidate_labels
+        if given is None:  # a call will say them
+            return options
+        labels = [label.strip() for label in given.split(",") if label.strip()] if isinstance(given, str) else given
+        texts = isinstance(labels, list | tuple) and all(isinstance(label, str) and label for label in labels)
+        if not texts or not labels:
+            raise UsageError(f"candidate_labels={given!r} must be texts, one at least")
+        return replace(options, candidate_labels=labels)
 
     def rows(self, items: list[str], first: int, options: ZeroShotOptions) -> list[list[Row]]:
-        claims = [options.hypothesis_template.format(label) for label in options.labels()]
+        claims = [options.hypothesis_template.format(label) for label in options.candidate_labels]
         texts = [(item, claim) for item in items for claim in claims]
         encoding = self.encoded(
             texts, 0, truncation=options.truncation, max_length=options.max_length, named="text with hypothesis"
@@ -60,7 +59,7 @@ class ZeroShotClassification(Pipeline):
         return list(self.output(self.forward(batch), "logits").float())
 
     def result(self, item: str, rows: list[Row], kept: list[Any], options: ZeroShotOptions) -> dict[str, Any]:
-        labels, logits, entails = options.labels(), torch.stack(kept), self._entailment()
+        labels, logits, entails = options.candidate_labels, torch.stack(kept), self._entailment()
         if options.multi_label or len(labels) == 1:
             contradicts = len(self.labels()) - 1 if entails == 0 else 0
             found = logits[:, [contradicts, entails]].softmax(dim=-1)[:, 1]
