@@ -183,6 +183,13 @@ def tokenize(args: argparse.Namespace) -> None:
         print(f"{numbers}  {texts}".rstrip())
 
 
+def run_task(args: argparse.Namespace) -> None:
+    """Do a task with a model: classify texts, find names, answer questions, fill gaps, translate, make vectors."""
+    from .tasks.pipelines.command import run
+
+    run(args)
+
+
 def _visible(text: str | None) -> str:
     """Text for one line of a table: what does not print is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text or "")
@@ -266,6 +273,23 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--pair", metavar="TEXT", help="a second text")
     sub.add_argument("--spec", help="whose tokenizer it is; found from the name or the files if absent")
     sub.add_argument("--no-special", dest="special", action="store_false", help="without special tokens")
+    sub.add_argument("--revision", help="branch, tag or commit on the hub")
+    sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
+    sub = command("run", run_task)
+    sub.add_argument("task", metavar="TASK", help="text-classification, ner, question-answering, … (docs/pipelines.md)")
+    sub.add_argument("text", metavar="TEXT", nargs="*", help="inputs; the lines of standard input if absent")
+    sub.add_argument("--model", required=True, metavar="NAME", help="pretrained name, hub id, or folder")
+    sub.add_argument("--tokenizer", metavar="NAME", help="the model's own if absent")
+    sub.add_argument("--context", metavar="TEXT", help="where the answers to questions are")
+    sub.add_argument("--pair", metavar="TEXT", help="a second text for each")
+    sub.add_argument("--labels", metavar="A,B,…", help="candidate labels of a zero-shot classification")
+    sub.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the task")
+    sub.add_argument("--json-input", action="store_true", help="lines of standard input are JSON")
+    sub.add_argument("--batch-size", type=int, default=8, help="rows that run together (%(default)s)")
+    sub.add_argument("--spec", help="whose model it is; found from the weights if absent")
+    sub.add_argument("--head", metavar="NAME", help="head that does the task, if not the usual one")
+    sub.add_argument("--device", help="where the model runs")
+    sub.add_argument("--dtype", help="of the parameters; the checkpoint's own if absent")
     sub.add_argument("--revision", help="branch, tag or commit on the hub")
     sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
     sub = command("schema", schema)
