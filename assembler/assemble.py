@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,9 +30,9 @@ class Skeleton:
     fresh: frozenset[str]  # parts and heads that may start untrained: `pooler`, `heads.question_answering`
     sections: Mapping[str, Any]  # the interpolated spec
 
-    def sources(self, format: str) -> list[Source]:
-        """Where each parameter is stored in one of the spec's formats."""
-        return find_sources(self.model, self.sections["weights"][format], format, fresh=self.fresh)
+    def sources(self, format: str, stored: Collection[str] = ()) -> list[Source]:
+        """Where each parameter is stored in one of the spec's formats, in a file with these names, without prefix."""
+        return find_sources(self.model, self.sections["weights"][format], format, fresh=self.fresh, stored=stored)
 
 
 def assemble(

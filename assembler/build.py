@@ -16,10 +16,11 @@ from .language.validate import checked_hparams
 from .model import Model
 from .stores import KINDS
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
-from .weights.config import read_config
+from .weights.guess import guess
 from .weights.load import initialise, load
 from .weights.names import read_json
 from .weights.report import LoadReport
+from .weights.settings import read_settings
 
 #: What parameters can be.
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -95,6 +96,7 @@ def _build(
         given = isinstance(config, Mapping)
         checkpoint.config = dict(config) if given else read_json(Path(config))
         checkpoint.config_name = "the config" if given else str(config)
+        checkpoint.config_given = True
     if spec is None:
         if checkpoint is None:
             raise UsageError("name a spec, weights, or both", help="specs: modelwright.list_specs()")
@@ -104,7 +106,7 @@ def _build(
         loaded = loaded.with_overrides(hparams)
     loaded = _with_label_count(loaded)
     format = _format(loaded, checkpoint)
-    values = _config_values(loaded, checkpoint, format, allow_unexpected)
+    loaded, values = read_settings(loaded, checkpoint, format, allow_unknown=allow_unexpected)
     resolved = checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else "")
     skeleton = assemble(loaded, resolved, head)
     if checkpoint is not None and checkpoint.config is not None and format:
@@ -135,30 +137,21 @@ def _with_label_count(spec: Spec) -> Spec:
 
 
 def _format(spec: Spec, checkpoint: Checkpoint | None) -> str:
-    """The first of the spec's formats that comes in this kind of file; for a state dict or a config, the first."""
+    """The spec's format that the checkpoint is in: of those that come in this kind of file the one whose names it has,
+    else the first. For a state dict or a config, the first of all that fits."""
     formats = spec.sections["weights"]
-    kind = checkpoint.store.name if checkpoint is not None and checkpoint.store is not None else None
+    if checkpoint is None or checkpoint.store is None:
+        return next(iter(formats), "")
+    kind = checkpoint.store.name
     known = kind in KINDS
     fitting = [name for name, section in formats.items() if not known or kind in (section.get("store") or KINDS)]
+    if checkpoint.format in fitting:
+        return checkpoint.format
     if formats and not fitting:
         raise WeightsError(f"{spec.name} has no format that comes in {kind} files")
+    if len(fitting) > 1:
+        fitting = [one.format for one in guess(checkpoint.store.tensors, [spec]) if one.format in fitting] or fitting
     return fitting[0] if fitting else ""
-
-
-def _config_values(
-    spec: Spec, checkpoint: Checkpoint | None, format: str, allow_unknown: bool
-) -> dict[str, Any]:
-    """What the checkpoint's config says, less what the spec or the caller states explicitly."""
-    if checkpoint is None or checkpoint.config is None or not format:
-        return {}
-    rules = spec.sections["configs"].get(format) or {}
-    values = read_config(
-        checkpoint.config, rules, name=checkpoint.config_name, spec=spec.name, allow_unknown=allow_unknown
-    )
-    explicit = spec.composition.explicit
-    if "num_labels" in explicit and "id2label" not in explicit:
-        values.pop("id2label", None)  # the names of other labels
-    return {name: value for name, value in values.items() if name not in explicit}
 
 
 def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry_run: bool) -> Model:

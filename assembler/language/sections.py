@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
 
@@ -76,9 +76,18 @@ _Read = Annotated[
 class ConfigFormat(_Section):
     """One kind of config file, and how it and our hparams are each other's."""
 
-    file: str | None = None
+    file: _Texts | None = None
+    """Its name; of several names the first is written. One with a `/` is looked for in the whole release."""
+    inside: _Texts | None = None
+    """Where it is kept in the file of the weights: `args`, `cfg.model`. Of several places the first that is there."""
+    record: Literal["dict", "namespace"] = "dict"
+    """What it is there, for those who read it with Python."""
     like: str | None = None
     """Another format, which holds for whatever is not said here."""
+    always: dict[str, Any] = {}
+    """Hparams that every checkpoint of the format has, and none says."""
+    untold: dict[str, str] = {}
+    """Hparams that no checkpoint of the format says, which the caller has to, and what they are."""
     match: dict[str, Any] = {}
     """Keys by whose values a config is known to be for this spec."""
     read: dict[str, _Read] = {}
@@ -102,6 +111,10 @@ class StoredUnder(_Section):
     when: Annotated[_Text | Annotated[bool, Tag("<another>")], _BY_TYPE] | None = None
     kind: str | None = None
     """Of layers: it holds for those of this kind only."""
+    if_stored: bool = False
+    """It holds for files that have this tensor. Read, never written."""
+    absent: Literal["zeros", "identity"] | None = None
+    """What the parameter is in files without this tensor; then it is not written either."""
 
 
 _OneSource = Annotated[_Text | Annotated[StoredUnder, Tag(_TAGS[dict])], _BY_TYPE]
@@ -119,8 +132,14 @@ class WeightsFormat(_Section):
     """Block -> parameter -> what follows the rule's name, with operations."""
     prefix: list[str] = []
     """What may stand before every name; decided once a file."""
+    head_prefix: dict[str, str] = {}
+    """Head -> the prefix of its files, where it is not the first."""
     accept: dict[str, str] = {}
     """Old endings of names -> the present ones. Read, never written."""
+    file: str | None = None
+    """What a file of it is called that we write."""
+    shapes: dict[str, _Texts] = {}
+    """Hparam -> where the shapes of the stored tensors tell it."""
     rules: dict[str, _Sources] = {}
     """Our name -> the stored one. Of several alternatives the first whose `when` holds counts."""
     duplicates: dict[str, str] = {}

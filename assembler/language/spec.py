@@ -143,7 +143,8 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
             names.setdefault(name, []).extend(found)
         own = {format: config for format, config in (tree.get("configs") or {}).items() if config is not None}
         for format, config in own.items():
-            if file := config.get("file"):
+            named = config.get("file") or []
+            for file in [named] if isinstance(named, str) else named:
                 files.setdefault(file, []).append(spec)
             if match := config.get("match"):
                 matches.append(ConfigMatch(spec, format, match))

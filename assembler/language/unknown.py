@@ -19,10 +19,11 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
     for name in set(sections.get("hparams", {})) & set(SECTIONS):
         yield Diagnostic(f"`{name}` cannot be an hparam: it is a section", composition.key_place(("hparams", name)))
     for format, config in configs.items():
-        read = config.get("read") if isinstance(config, dict) else None
-        read = read if isinstance(read, dict) else {}
-        meant += [("hparam", ("configs", format, "read", name), sections.get("hparams", {})) for name in read]
-        if isinstance(config, dict) and isinstance(like := config.get("like"), str) and like not in configs:
+        config = config if isinstance(config, dict) else {}
+        for key in ("read", "always", "untold"):
+            named = config[key] if isinstance(config.get(key), dict) else {}
+            meant += [("hparam", ("configs", format, key, name), sections.get("hparams", {})) for name in named]
+        if isinstance(like := config.get("like"), str) and like not in configs:
             place = composition.place(("configs", format, "like"))
             yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
     for name, formats in pretrained.items():

@@ -6,17 +6,19 @@ of that object's class. The name of a tensor here is the rest, without `:0`: `pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from ...errors import Diagnostic
-from .arrays import torch_dtype
-from .base import Refused, TensorInfo, missing_tensor, open_file, problem, quoted
+from ..replacing import replacing
+from .arrays import NAMES, torch_dtype
+from .base import Refused, TensorInfo, missing_tensor, open_file, problem, quoted, unwritable, valueless
 from .mapped import MappedFile
 
+SCOPE = "model"  # what we write where Keras has the name of a class
 RATIO = 100  # times its stored size that a compressed tensor may have
 AGAIN = "fetch the file again"
 
@@ -91,6 +93,29 @@ class KerasStore:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def write_keras(path: Path, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+    """Write weights as Keras saves those of a model, all or nothing: each under its layer, the first part of its name,
+    within the scope `model`. WeightsError if NumPy has no such type, DownloadError if the file cannot be written."""
+    h5py = _h5py(path)
+    layers: dict[str, list[str]] = {}
+    try:
+        with replacing(path) as target, h5py.File(target, "w") as file:
+            for name, tensor in tensors:
+                unknown = None if tensor.dtype in NAMES else f"HDF5 has no type for {tensor.dtype}"
+                if reason := valueless(name, tensor) or unknown:
+                    raise problem(path, f"tensor {quoted(name)} cannot be stored: {reason}")
+                layer = name.partition("/")[0]
+                weight = f"{SCOPE}/{name}:0"
+                layers.setdefault(layer, []).append(weight)
+                file.create_dataset(f"{layer}/{weight}", data=tensor.detach().cpu().contiguous().numpy())
+            for layer, weights in layers.items():
+                file[layer].attrs["weight_names"] = [weight.encode() for weight in weights]
+            file.attrs["layer_names"] = [layer.encode() for layer in layers]
+            file.attrs["backend"] = b"tensorflow"
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def _h5py(path: Path) -> Any:

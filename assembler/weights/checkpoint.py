@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
 from ..language.spec import config_files, find_config_matches
 from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
+from .guess import guess
 from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
@@ -52,6 +53,10 @@ class Checkpoint:
     config: dict[str, Any] | None = None
     config_name: str = CONFIG
     spec: str | None = None  # whose `pretrained:` lists the name, or the file saved beside the weights
+    format: str | None = None  # the release was named by it
+    hparams: Mapping[str, Any] = field(default_factory=dict)  # what is known of a release that does not say it
+    folder: Path | None = None  # of the release
+    config_given: bool = False  # by the caller, whatever is beside the weights
 
 
 def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
@@ -85,13 +90,13 @@ def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
     store = open_store(path)
     config, spec = _config(folder), folder / SPEC
     if config.is_file() or not spec.is_file():
-        return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config))
-    return Checkpoint(name, store, spec=str(spec))
+        return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config), folder=folder)
+    return Checkpoint(name, store, spec=str(spec), folder=folder)
 
 
 def _config(folder: Path) -> Path:
     """The config in a folder: the usual one, or one that some spec calls its own."""
-    names = (CONFIG, *config_files())
+    names = (CONFIG, *(name for name in config_files() if name.endswith(".json")))
     return next((folder / name for name in names if (folder / name).is_file()), folder / CONFIG)
 
 
@@ -117,22 +122,24 @@ def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | No
 
 
 def spec_of(checkpoint: Checkpoint) -> str:
-    """The name of the spec the checkpoint is for, by its config. WeightsError if it does not tell."""
+    """The name of the spec the checkpoint is for: by its config, else by names and shapes. WeightsError if neither
+    tells."""
     matches = []
     if checkpoint.config is not None:
         matches = find_config_matches(checkpoint.config)
         matches = matches or config_files().get(Path(checkpoint.config_name).name, [])
     if checkpoint.spec is not None and (not matches or checkpoint.spec in matches):
         return checkpoint.spec
+    if len(matches) != 1 and checkpoint.store is not None:
+        guesses = dict.fromkeys(one.spec for one in guess(checkpoint.store.tensors, matches or None))
+        matches = list(guesses) or matches
     if len(matches) == 1:
         return matches[0]
     reason = (
-        "there is no config beside the weights" if checkpoint.config is None
-        else f"several specs fit: {', '.join(matches)}" if matches
+        f"several specs fit: {', '.join(matches)}" if matches
+        else "there is no config beside the weights" if checkpoint.config is None
         else f"no spec is for model_type `{checkpoint.config.get('model_type')}`"
     )  # fmt: skip
     raise WeightsError(
         Diagnostic(f"cannot tell which spec {checkpoint.name} is for: {reason}", help='name it: build("…", weights=…)')
     )
-
-

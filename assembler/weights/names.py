@@ -10,7 +10,6 @@ from ...errors import Diagnostic, DownloadError, Place, WeightsError, nearest
 from ..language.spec import find_pretrained, pretrained_names
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-BUNDLE = "model.ckpt"  # of TensorFlow
 #: The format in which stored names are our own, and the file that then stands in the place of a config.
 OWN_FORMAT, SPEC = "modelwright", "spec.yaml"
 

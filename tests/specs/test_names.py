@@ -27,6 +27,17 @@ NAMES = {
     },
     "bart": {f"bart-{name}": f"facebook/bart-{name}" for name in ("base", "large", "large-cnn", "large-mnli")},
     "t5": {f"t5-{size}": f"google-t5/t5-{size}" for size in ("small", "base", "large", "3b", "11b")},
+    "albert": {
+        f"albert-{size}-v{version}": f"albert/albert-{size}-v{version}"
+        for size in ("base", "large", "xlarge", "xxlarge") for version in (1, 2)
+    },
+    "electra": {
+        f"electra-{size}-{side}": f"google/electra-{size}-{side}"
+        for size in ("small", "base", "large") for side in ("generator", "discriminator")
+    },
+    "llama": {"llama-7b": "huggyllama/llama-7b", "llama-2-7b-chat": "meta-llama/Llama-2-7b-chat-hf"}
+    | {f"llama-{name.lower()}": f"meta-llama/Llama-{name}" for name in ("3.1-8B", "3.2-1B-Instruct")}
+    | {"llama-3-8b": "meta-llama/Meta-Llama-3-8B"},
     "ctrl": {"ctrl": "Salesforce/ctrl"},
     "reformer": {f"reformer-{name}": f"google/reformer-{name}" for name in ("crime-and-punishment", "enwik8")},
 }  # fmt: skip
