@@ -68,7 +68,7 @@ def build(
     try:
         return _build(
             spec, checkpoint, head=head, overrides=overrides, config=config, hparams=hparams,
-            device=_device(device), dtype=_dtype(dtype),
+            device=as_device(device), dtype=as_dtype(dtype),
             allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
         )  # fmt: skip
     finally:
@@ -162,7 +162,8 @@ def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry
     return skeleton.model
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def as_device(device: str | torch.device | None) -> torch.device:
+    """A device on which something can be placed; the CPU for None. UsageError."""
     try:
         found = torch.device(device or "cpu")
         torch.empty(0, device=found)
@@ -172,7 +173,8 @@ def _device(device: str | torch.device | None) -> torch.device:
     return found
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """A type that parameters can have, None for None. UsageError."""
     if dtype is None:
         return None
     name = str(dtype).removeprefix("torch.")

@@ -39,9 +39,9 @@ class Pipeline(ABC):
         whole("batch_size", batch_size)
         self.task, self.model, self.tokenizer = task, model, tokenizer
         self.batch_size, self.progress = batch_size, progress
-        self.runner = Runner(model, tokenizer, batch_size)
+        self.runner = self.make_runner(model, tokenizer, batch_size)
         self._inputs = [name for name in ("input_ids", "token_type_ids") if name in model.inputs]
-        self.defaults = self.prepared(changed(self.options_class(), options, task.name))
+        self.defaults = self.prepared(self.changed(self.options_class(), options))
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Results of one input, or of many. UsageError for what is no input of the task."""
@@ -59,7 +59,7 @@ class Pipeline(ABC):
 
     def chosen(self, options: Mapping[str, Any]) -> Any:
         """The options of a call."""
-        return self.prepared(changed(self.defaults, options, self.task.name)) if options else self.defaults
+        return self.prepared(self.changed(self.defaults, options)) if options else self.defaults
 
     def stream(self, inputs: Iterable[Any], options: Any) -> Iterator[Any]:
         """Results in the order of the inputs, a window at a time."""
@@ -99,6 +99,13 @@ class Pipeline(ABC):
         return tqdm(total=total, desc=self.task.name, unit="text", file=sys.stderr)
 
     # What a task says ---------------------------------------------------------------------------------------------
+
+    def make_runner(self, model: Model, tokenizer: Tokenizer, batch_size: int) -> Runner:
+        return Runner(model, tokenizer, batch_size)
+
+    def changed(self, options: Any, given: Mapping[str, Any]) -> Any:
+        """Options with those that are given."""
+        return changed(options, given, self.task.name)
 
     def is_one(self, inputs: Any) -> bool:
         """Whether that is one input, and no list of them."""
@@ -141,9 +148,10 @@ class Pipeline(ABC):
 
     def encoded(
         self, texts: list[Any], first: int, *, truncation: bool | str = False, max_length: int | None = None,
-        named: str = "input", **more: Any,
+        named: str = "input", empty: bool = False, **more: Any,
     ) -> Encoding:
-        """Ids of texts or of (text, pair). UsageError for a text without tokens, or with more than the model takes."""
+        """Ids of texts or of (text, pair). UsageError for a text with more tokens than the model takes, or without any
+        (unless `empty`)."""
         limit = self.model.longest_text
         if truncation and max_length is None:
             max_length = self.room()
@@ -156,7 +164,7 @@ class Pipeline(ABC):
                     f"{named} {first + number} has {len(ids)} tokens, and {self.model.spec.name} takes {limit}",
                     help="truncation=True leaves out what is too much",
                 )
-            if not ids:
+            if not ids and not empty:
                 raise UsageError(f"{named} {first + number} has no tokens, and the model needs one at least")
         return encoding
 
@@ -178,7 +186,8 @@ class Pipeline(ABC):
 
 def kind(value: Any) -> str:
     """What a value is, for messages."""
-    return "None" if value is None else f"a {type(value).__name__}"
+    name = type(value).__name__
+    return "None" if value is None else f"a{'n' * (name[0].lower() in 'aeiou')} {name}"
 
 
 def check_mapping(item: Any, place: str, needed: Sequence[str], optional: Sequence[str] = ()) -> None:

@@ -63,12 +63,17 @@ class Runner:
     not say `padding: false`. Otherwise only rows of one length run together.
     """
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, batch_size: int) -> None:
+    def __init__(
+        self, model: Model, tokenizer: Tokenizer, batch_size: int, *, left: bool | None = None,
+        padding_id: int | None = None,
+    ) -> None:
+        """`left`: padding goes there, by default where the model was trained to have it. `padding_id`: what padding is,
+        by default what the model knows as such."""
         self.model, self.batch_size = model, batch_size
-        self.padding_id = getattr(model.config, "pad_token_id", None)
+        self.padding_id = getattr(model.config, "pad_token_id", None) if padding_id is None else padding_id
         self._padding = {"token_type_ids": tokenizer.settings.pad_token_type_id}
         section = model.spec.tokenizer_section() or {}
-        self.left = section.get("padding_side") == "left"
+        self.left = section.get("padding_side") == "left" if left is None else left
         masked = "attention_mask" in model.inputs
         may_pad = (model.spec.sections["tasks"] or {}).get("padding", True)
         padded = masked and may_pad and self.padding_id is not None

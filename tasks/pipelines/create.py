@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from ...assembler.build import build
+from ...assembler.build import as_device, as_dtype, build
 from ...assembler.language.spec import Spec
 from ...assembler.model import Model
 from ...assembler.tokenizer import load_tokenizer
 from ...errors import UsageError
 from ...tokenizers import Tokenizer
-from .base import Pipeline
+from .base import Pipeline, kind
 from .catalogue import TASKS, find_task, task_of
 from .heads import check_built, choose_head, choose_task
 
@@ -70,7 +70,7 @@ def pipeline(
         found = found or find_task(_task_of_built(model))
         check_built(found, model, head, allow_untrained)
         if dtype is not None or device is not None:
-            model = model.to(device=device, dtype=_torch_dtype(dtype))
+            model = model.to(device=as_device(device) if device is not None else None, dtype=as_dtype(dtype))
     else:
         chosen = {"spec": spec, "cache_dir": cache_dir, "revision": revision}
         found = found or find_task(choose_task(model, chosen))
@@ -80,7 +80,7 @@ def pipeline(
         check_built(found, model, head, allow_untrained)
     if not isinstance(tokenizer, Tokenizer):
         if not isinstance(tokenizer, str | os.PathLike):
-            raise UsageError(f"tokenizer= is a {type(tokenizer).__name__}, no name, folder or tokenizer of modelwright")
+            raise UsageError(f"tokenizer= is {kind(tokenizer)}, no name, folder or tokenizer of modelwright")
         tokenizer = load_tokenizer(tokenizer, spec=spec, cache_dir=cache_dir, revision=revision)
     module, name = found.home
     maker = getattr(importlib.import_module(f".{module}", __package__), name)
@@ -92,7 +92,3 @@ def _task_of_built(model: Model) -> str:
     if len(tasks) == 1:
         return tasks.pop()
     raise UsageError("the model does not tell what it is for", help=f"name the task: {', '.join(TASKS)}")
-
-
-def _torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    return getattr(torch, dtype, None) if isinstance(dtype, str) else dtype

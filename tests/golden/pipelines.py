@@ -205,14 +205,16 @@ WRITE = [
     call("text-generation", "the café 😀", GREEDY, max_new_tokens=4, prefix="Well made! "),
     call("text-generation", "Hello", GREEDY, max_new_tokens=3, return_tensors=True),
 ]
+# A `max_length` of the config, or of a call, is overruled by the release's own default of 256 new tokens.
+SHORT = {"max_new_tokens": 9}
 TRANSLATE = [
-    call("summarization", CONTEXTS[3]),
-    call("summarization", [CONTEXTS[0], TEXTS[3]], min_length=2, max_length=8),
-    call("translation_en_to_de", TEXTS[0]),
-    call("translation_en_to_de", [TEXTS[1], "Hello"]),
-    call("translation_en_to_fr", TEXTS[0], num_return_sequences=2),
-    call("text2text-generation", "summarize: " + TEXTS[1], max_length=9),
-    call("text2text-generation", [TEXTS[0], TEXTS[5]], max_length=9, num_beams=2, do_sample=False),
+    call("summarization", CONTEXTS[3], SHORT),
+    call("summarization", [CONTEXTS[0], TEXTS[3]], min_length=2, max_new_tokens=7),
+    call("translation_en_to_de", TEXTS[0], SHORT),
+    call("translation_en_to_de", [TEXTS[1], "Hello"], max_new_tokens=12),
+    call("translation_en_to_fr", TEXTS[0], SHORT, num_return_sequences=2),
+    call("text2text-generation", "summarize: " + TEXTS[1], SHORT),
+    call("text2text-generation", [TEXTS[0], TEXTS[5]], SHORT, num_beams=2, do_sample=False),
 ]
 SUMMARIZE = [
     call("summarization", CONTEXTS[3]),
