@@ -297,9 +297,24 @@ def parser() -> argparse.ArgumentParser:
     return main
 
 
+def parsed(argv: list[str] | None) -> argparse.Namespace:
+    """The command line. argparse takes an open list of texts for empty when options follow the words before it, so
+    texts behind options come back as unknown."""
+    main = parser()
+    args, rest = main.parse_known_args(argv)
+    texts = getattr(args, "text", None)
+    ended = rest[:1] == ["--"]
+    unknown = [word for word in rest[ended:] if word.startswith("-") and not ended] if isinstance(texts, list) else rest
+    if unknown:
+        main.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:
+        texts += rest[ended:]
+    return args
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    args = parser().parse_args(argv)
+    args = parsed(argv)
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")  # torch's, where there is no NumPy
     from .errors import DownloadError, ModelwrightError, UsageError
 
