@@ -77,7 +77,7 @@ class ConfigFormat(_Section):
     """One kind of config file, and how it and our hparams are each other's."""
 
     file: _Texts | None = None
-    """Its name; of several names the first is written. One with a `/` is looked for in the whole release."""
+    """Its name; of several names the first is written."""
     inside: _Texts | None = None
     """Where it is kept in the file of the weights: `args`, `cfg.model`. Of several places the first that is there."""
     record: Literal["dict", "namespace"] = "dict"
@@ -128,6 +128,8 @@ class WeightsFormat(_Section):
 
     store: list[str] = []
     """Kinds of files it comes in, the best first."""
+    like: str | None = None
+    """Another format, which holds for whatever is not said here; its rules one by one."""
     leaves: dict[str, dict[str, str]] = {}
     """Block -> parameter -> what follows the rule's name, with operations."""
     prefix: list[str] = []
@@ -138,6 +140,8 @@ class WeightsFormat(_Section):
     """Old endings of names -> the present ones. Read, never written."""
     file: str | None = None
     """What a file of it is called that we write."""
+    vocabulary: str | None = None
+    """A file of that set of `tokenizer.files` which lies beside such weights; by default of the first set."""
     shapes: dict[str, _Texts] = {}
     """Hparam -> where the shapes of the stored tensors tell it."""
     rules: dict[str, _Sources] = {}
@@ -146,6 +150,25 @@ class WeightsFormat(_Section):
     """Stored again under this name -> the stored name it equals."""
     ignore: _Ignored = {}
     """Stored tensors that are no parameters, best with the reason why."""
+
+
+class Release(_Section):
+    """Where one release of a checkpoint is, and what it does not say itself."""
+
+    at: str
+    """Hub id; or the address of an archive, a file, a folder, or the prefix of a TensorFlow checkpoint."""
+    files: list[str] = []
+    """What belongs to it: names below the address (beside it, if it is a file), or whole addresses. One that may be
+    missing ends in `?`. Of a TensorFlow checkpoint its index or the note `checkpoint` is enough."""
+    hparams: dict[_Name, Any] = {}
+    """What it does not store. Config files beat them, and they beat the spec's own values."""
+    tokenizer: dict[str, Any] = {}
+    """Options of its tokenizer that its files do not say."""
+    sha256: dict[str, Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")]] = {}
+    """Of some of its files, by name."""
+
+
+_Place = Annotated[_Text | Annotated[Release, Tag(_TAGS[dict])], _BY_TYPE]
 
 
 class Tasks(_Section):
@@ -183,8 +206,8 @@ class SpecModel(_Section):
     """What pipelines must know of it."""
     weights: dict[str, WeightsFormat] = {}
     """Format -> how its tensors are read and written."""
-    pretrained: dict[str, dict[str, str]] = {}
-    """Name of a checkpoint -> format -> where it is; and `about`."""
+    pretrained: dict[str, dict[str, _Place]] = {}
+    """Name of a checkpoint -> format -> where it is: hub id or address, or a mapping that says more; and `about`."""
 
 
 def check_sections(composition: Composition) -> list[Diagnostic]:

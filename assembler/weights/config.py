@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -127,11 +128,17 @@ def _table(values: Mapping[str, Any]) -> dict[str | bool, Any]:
 
 
 def _numbered(labels: Any) -> dict[int, str] | None:
-    """Labels by number; None for what is none (its length has been judged as `num_labels`)."""
+    """Labels by number; None for what is none (its length has been judged as `num_labels`), or says no more than the
+    numbers do."""
     try:
-        return {int(index): str(label) for index, label in labels.items()}
+        names = {int(index): str(label) for index, label in labels.items()}
     except (AttributeError, ValueError):
         return None
+    return None if names == _unnamed(len(names)) else names
+
+
+def _unnamed(count: int) -> dict[int, str]:
+    return {index: f"LABEL_{index}" for index in range(count)}
 
 
 def write_config(
@@ -167,8 +174,9 @@ def write_config(
     if unsaid:
         raise SpecError(
             *(
-                Diagnostic(f"{name} = {hparams[name]!r} cannot be said in a {format} config",
-                           help=f"whoever reads it would assume {defaults.get(name)!r}")
+                Diagnostic(f"{name} = {hparams[name]!r} cannot be said in {format}",
+                           help=f"whoever reads it would assume {defaults.get(name)!r}; if that will do: "
+                                f"--set {name}={shown_value(defaults.get(name))}")
                 for name in unsaid
             )
         )  # fmt: skip
@@ -177,12 +185,17 @@ def write_config(
     return _nested(config)
 
 
+def shown_value(value: Any) -> str:
+    """A value as `--set` takes it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def _labels(hparams: Mapping[str, Any]) -> dict[str, Any]:
     """`num_labels` travels as the names of the labels."""
     count = hparams.get("num_labels")
     if count is None:
         return {}
-    names = hparams.get("id2label") or {index: f"LABEL_{index}" for index in range(count)}
+    names = hparams.get("id2label") or _unnamed(count)
     return {
         "id2label": {str(index): label for index, label in names.items()},
         "label2id": {label: index for index, label in names.items()},

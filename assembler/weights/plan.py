@@ -69,12 +69,15 @@ class Stored:
         return tuple(self.tensors[self.actual[name]].shape)
 
 
-def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str) -> tuple[Plan, str]:
-    """Match parameters and stored tensors by name and shape. Returns the plan and the format that it read."""
-    model = skeleton.model
-    canonical = canonical_names(model)
-    own = [Source(name, (canonical[name],), Pipeline(), False) for name in canonical]
-    if not format or sum(source.stored in tensors for source in own) > len(own) / 2:
+def read_through(
+    skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
+) -> tuple[str, Mapping[str, Any], Stored, list[Source]]:
+    """The format that a checkpoint is read in (`format`, unless its names are our own), the spec's section about it,
+    the names in the file, and where each parameter is stored."""
+    canonical = canonical_names(skeleton.model)
+    own = [Source(name, (canonical[name],), Pipeline(), not name.startswith(HEADS)) for name in canonical]
+    ours = sum(source.stored in tensors for source in own)
+    if not format or ours > min(len(own), len(tensors)) / 2:
         format, sources, section = OWN_FORMAT, own, {}
         stored = Stored(tensors, section)
     else:
@@ -82,7 +85,13 @@ def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
         stored = Stored(tensors, section)
         sources = skeleton.sources(format, stored.bare_shapes())
     stored.decide(sources)
+    return format, section, stored, sources
 
+
+def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str) -> tuple[Plan, str]:
+    """Match parameters and stored tensors by name and shape. Returns the plan and the format that it read."""
+    model = skeleton.model
+    format, section, stored, sources = read_through(skeleton, tensors, format)
     plan = Plan()
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     covered: set[str] = set()
@@ -93,7 +102,7 @@ def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
                 continue
             again = name in consumed
             consumed.add(name)
-            problem = _misfit(source, stored.shape(name), [shapes[target] for target in source.targets])
+            problem = misfit(source, stored.shape(name), [shapes[target] for target in source.targets])
             if problem:
                 plan.misshapen += [(target, problem) for target in source.targets]
                 covered.update(source.targets)
@@ -109,7 +118,8 @@ def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
     return plan, format
 
 
-def _misfit(source: Source, stored: tuple[int, ...], targets: list[tuple[int, ...]]) -> str | None:
+def misfit(source: Source, stored: tuple[int, ...], targets: list[tuple[int, ...]]) -> str | None:
+    """Why a stored shape does not make the parameters of a source; None if it does."""
     try:
         if source.pipeline.fits(stored, targets):
             return None

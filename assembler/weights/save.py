@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...errors import DownloadError, SpecError, UsageError, did_you_mean
+from ...errors import Diagnostic, DownloadError, SpecError, UsageError, did_you_mean
 from ..language.compose import override
 from ..language.render import render
 from ..replacing import replacing
 from ..stores import KINDS
 from .config import write_config
 from .gin import gin_text
-from .mapping import find_sources, make_constant
+from .mapping import HEADS, find_sources, make_constant
 from .names import OWN_FORMAT, SPEC
+from .report import fold
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -49,7 +50,6 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         paths = kind.write(folder / (file or kind.written or kind.file), tensors, extras)
         for name, text in texts.items():
-            (folder / name).parent.mkdir(exist_ok=True)
             with replacing(folder / name) as target:
                 target.write(text.encode())
     except OSError as error:
@@ -78,6 +78,16 @@ def _config_file(config: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[st
     if name.endswith(".gin"):
         return {name: gin_text(config)}
     return {name: json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"}
+
+
+def homeless(model: Model, sections: Mapping[str, Any], format: str) -> list[str]:
+    """The parameters that a format has no place for, tied ones once. `sections` is the interpolated spec."""
+    if format == OWN_FORMAT:
+        return []
+    owners = {*model.part_names, *(f"{HEADS}{name}" for name in model.heads)}
+    sources = find_sources(model, sections["weights"][format], format, fresh=owners)
+    placed = {target for source in sources for target in source.targets}
+    return [name for name, _ in model.named_parameters() if name not in placed]
 
 
 def _own_spec(model: Model) -> str:
@@ -122,7 +132,13 @@ def _stored(model: Model, section: Mapping[str, Any], format: str) -> Iterator[t
     prefix = (section.get("head_prefix") or {}).get(_head_name(model), prefixes[0]) if model.runs else prefixes[-1]
     parameters = dict(model.named_parameters())
     done: set[str] = set()
-    for source in find_sources(model, section, format):
+    sources = find_sources(model, section, format)
+    placed = {target for source in sources for target in source.targets}
+    if homeless := [name for name in parameters if name not in placed]:
+        help = f"choose one head, or the format {OWN_FORMAT}"
+        problems = [f"{row}: {format} has another head's in its place" for row in fold(homeless)]
+        raise SpecError(*(Diagnostic(problem, help=help) for problem in problems))
+    for source in sources:
         if not done.issuperset(source.targets):
             done.update(source.targets)
             ours = [parameters[target].detach() for target in source.targets]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ...assembler.build import as_device, as_dtype, build
+from ...assembler.build import build, checked_device, checked_dtype
 from ...assembler.language.spec import Spec
 from ...assembler.model import Model
 from ...assembler.tokenizer import load_tokenizer
@@ -70,7 +70,7 @@ def pipeline(
         found = found or find_task(_task_of_built(model))
         check_built(found, model, head, allow_untrained)
         if dtype is not None or device is not None:
-            model = model.to(device=as_device(device) if device is not None else None, dtype=as_dtype(dtype))
+            model = model.to(device=checked_device(device) if device is not None else None, dtype=checked_dtype(dtype))
     else:
         chosen = {"spec": spec, "cache_dir": cache_dir, "revision": revision}
         found = found or find_task(choose_task(model, chosen))
