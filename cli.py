@@ -225,6 +225,8 @@ def _color(stream: Any) -> bool:
 
 
 def parser() -> argparse.ArgumentParser:
+    from .tasks.pipelines.command import add_arguments as add_task_arguments
+
     main = argparse.ArgumentParser(
         prog="modelwright", description="Transformer models from YAML, with the authors' original weights.",
         epilog="exit codes: 0 ok, 1 invalid spec, 2 usage, 3 network or file, 4 weights do not fit, 130 interrupted",
@@ -297,23 +299,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--no-special", dest="special", action="store_false", help="without special tokens")
     sub.add_argument("--revision", help="branch, tag or commit on the hub")
     sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
-    sub = command("run", run_task)
-    sub.add_argument("task", metavar="TASK", help="text-classification, ner, question-answering, … (docs/pipelines.md)")
-    sub.add_argument("text", metavar="TEXT", nargs="*", help="inputs; the lines of standard input if absent")
-    sub.add_argument("--model", required=True, metavar="NAME", help="pretrained name, hub id, or folder")
-    sub.add_argument("--tokenizer", metavar="NAME", help="the model's own if absent")
-    sub.add_argument("--context", metavar="TEXT", help="where the answers to questions are")
-    sub.add_argument("--pair", metavar="TEXT", help="a second text for each")
-    sub.add_argument("--labels", metavar="A,B,…", help="candidate labels of a zero-shot classification")
-    sub.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the task")
-    sub.add_argument("--json-input", action="store_true", help="lines of standard input are JSON")
-    sub.add_argument("--batch-size", type=int, default=8, help="rows that run together (%(default)s)")
-    sub.add_argument("--spec", help="whose model it is; found from the weights if absent")
-    sub.add_argument("--head", metavar="NAME", help="head that does the task, if not the usual one")
-    sub.add_argument("--device", help="where the model runs")
-    sub.add_argument("--dtype", help="of the parameters; the checkpoint's own if absent")
-    sub.add_argument("--revision", help="branch, tag or commit on the hub")
-    sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
+    add_task_arguments(command("run", run_task))
     sub = command("schema", schema)
     sub.add_argument("--reference", action="store_true", help="print the reference of all blocks in Markdown instead")
     return main

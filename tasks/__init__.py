@@ -1,1 +1,1 @@
-"""What people do with a model, the same for every model that is assembled."""
+"""What people do with an assembled model. Works alike for every model; what differs is said in its spec."""

@@ -10,11 +10,32 @@ from typing import Any
 
 from ...errors import UsageError
 from .catalogue import find_task
-from .create import pipeline
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes. Imports no torch."""
+    parser.add_argument("task", metavar="TASK", help="text-classification, ner, … (docs/pipelines.md)")
+    parser.add_argument("text", metavar="TEXT", nargs="*", help="inputs; the lines of standard input if absent")
+    parser.add_argument("--model", required=True, metavar="NAME", help="pretrained name, hub id, or folder")
+    parser.add_argument("--tokenizer", metavar="NAME", help="the model's own if absent")
+    parser.add_argument("--context", metavar="TEXT", help="where the answers to questions are")
+    parser.add_argument("--pair", metavar="TEXT", help="a second text for each")
+    parser.add_argument("--labels", metavar="A,B,…", help="candidate labels of a zero-shot classification")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the task")
+    parser.add_argument("--json-input", action="store_true", help="lines of standard input are JSON")
+    parser.add_argument("--batch-size", type=int, default=8, help="rows that run together (%(default)s)")
+    parser.add_argument("--spec", help="whose model it is; found from the weights if absent")
+    parser.add_argument("--head", metavar="NAME", help="head that does the task, if not the usual one")
+    parser.add_argument("--device", help="where the model runs")
+    parser.add_argument("--dtype", help="of the parameters; the checkpoint's own if absent")
+    parser.add_argument("--revision", help="branch, tag or commit on the hub")
+    parser.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print what becomes of each input: with `--json` a line of JSON, else lines for people."""
+    from .create import pipeline
+
     task = find_task(args.task)
     shown = sys.stderr.isatty() and not sys.stdout.isatty()
     pipe = pipeline(
