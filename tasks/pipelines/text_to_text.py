@@ -73,7 +73,8 @@ class Translation(TextToText):
     def prepared(self, options: TranslationOptions) -> TranslationOptions:
         if (options.src_lang is None) != (options.tgt_lang is None):
             raise UsageError("src_lang and tgt_lang go together")
-        self.prompt(options)
+        if self._languages(options)[0] is not None:
+            self.prompt(options)
         return options
 
     def task_name(self, options: TranslationOptions) -> str:
