@@ -17,6 +17,7 @@ from .layers import SECTIONS, list_specs
 from .releases import Pretrained, places
 from .resolve import Hparams, chain, resolve, resolve_hparams
 from .sections import SpecModel, check_sections
+from .spelling import respelt
 
 __all__ = [
     "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "config_files", "find_config_matches",
@@ -50,6 +51,8 @@ class Spec:
         for section in ("configs", "weights"):
             formats = sections[section]
             sections[section] = {name: _with_like(name, formats) for name in formats}
+        weights = sections["weights"]
+        sections["weights"] = {name: respelt(one) if "spelling" in one else one for name, one in weights.items()}
         return sections
 
     @property

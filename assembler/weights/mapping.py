@@ -163,8 +163,7 @@ def expand_rules(
         suffix = leaves.get(kinds[owner], {}).get(leaf, f".{leaf}")
         own, of_module = _matching(name, "", kind, rules), _matching(owner, suffix, kind, rules)
         found = _that_count([*own, *of_module], stored, special=True) or _that_count(own or of_module, stored)
-        used.update(one.rule.key for one in (own or of_module))
-        used.update(one.rule.key for one in of_module if one.rule.if_stored)
+        used.update(one.rule.key for one in (*own, *of_module))
         if not found:
             if canonical[name] == name and owner_of(name) not in fresh:
                 homeless.append(name)
