@@ -9,9 +9,12 @@ from contextlib import nullcontext
 from itertools import islice
 from typing import Any, ClassVar
 
+from torch import Tensor
+
+from ...assembler.language.spec import list_specs
 from ...assembler.model import Model
 from ...assembler.output import ModelOutput
-from ...errors import UsageError
+from ...errors import ModelwrightError, UsageError
 from ...tokenizers import Encoding, Tokenizer
 from ...tokenizers.call import UNLIMITED
 from .batching import Batch, Row, Runner
@@ -26,7 +29,7 @@ class Pipeline(ABC):
     """A model and its tokenizer, made ready for a task. Called with an input it gives a result; with a list, a list;
     with any other iterable an iterator, which reads ahead no more than a window.
 
-    Options may be given here, for all calls, or to a call. `options` is the dataclass that lists them.
+    Options may be given here, for all calls, or to a call. `options_class` is the dataclass that lists them.
     """
 
     options_class: ClassVar[type]
@@ -179,9 +182,23 @@ class Pipeline(ABC):
 
     def labels(self) -> list[str]:
         """Names of the head's classes, by number."""
-        count = self.model.config.num_labels
         names = getattr(self.model.config, "id2label", None) or {}
+        count = getattr(self.model.config, "num_labels", None) or len(names)
         return [names.get(number, f"LABEL_{number}") for number in range(count)]
+
+    def states(self, batch: Batch) -> Tensor:
+        """The last states of all positions, [rows, positions, D], of a model without heads."""
+        try:
+            return self.forward(batch).last_hidden_state
+        except ModelwrightError as error:
+            name = self.model.spec.name
+            if not self.model.encoder_names or "decoder" not in str(error):
+                raise
+            alone = f"{name}_encoder"
+            known = f'spec="{alone}"' if alone in list_specs() else "a spec that has no decoder"
+            raise UsageError(
+                f"{name} has a decoder, which has nothing to read here", help=f"take its encoder alone: {known}"
+            ) from None
 
 
 def kind(value: Any) -> str:

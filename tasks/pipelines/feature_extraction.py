@@ -42,7 +42,7 @@ class FeatureExtraction(Pipeline):
         return [[self.made(encoding, index)] for index in range(len(items))]
 
     def run(self, batch: Batch, options: FeatureExtractionOptions) -> list[Any]:
-        hidden = self.forward(batch).last_hidden_state
+        hidden = self.states(batch)
         if options.pooling == "none":
             kept = [hidden[index, span] for index, span in enumerate(batch.spans)]
             return kept if options.return_tensors else [vectors.float().tolist() for vectors in kept]

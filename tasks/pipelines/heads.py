@@ -24,7 +24,7 @@ class Checkpoint:
     """
 
     def __init__(self, weights: Weights, options: Mapping[str, Any]) -> None:
-        self.name = weights if isinstance(weights, str) else "the checkpoint"
+        self.name = "the state dict" if isinstance(weights, Mapping) else str(weights)
         self._weights, self._options = weights, options
         opened = open_checkpoint(weights, cache_dir=options.get("cache_dir"), revision=options.get("revision"))
         opened.store.close()

@@ -58,7 +58,7 @@ class SentenceSimilarity(Pipeline):
         return [[next(rows) for _ in range(1 + len(item["sentences"]))] for item in items]
 
     def run(self, batch: Batch, options: SentenceSimilarityOptions) -> list[Any]:
-        vectors = pooled(self.forward(batch).last_hidden_state, batch.spans, options.pooling)
+        vectors = pooled(self.states(batch), batch.spans, options.pooling)
         return list(torch.nn.functional.normalize(vectors, dim=-1))
 
     def result(self, item: Any, rows: list[Row], kept: list[Any], options: SentenceSimilarityOptions) -> list[float]:

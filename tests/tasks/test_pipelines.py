@@ -113,6 +113,28 @@ def test_a_hashed_model_is_never_padded() -> None:
     assert Runner(model, mw.load_tokenizer(GOLDEN / "bert_words"), 4)._slack is None
 
 
+def test_a_head_of_one_s_own(tmp_path: Path) -> None:
+    """A variant's head has another name, which is said."""
+    spec = Path(__file__).parents[2] / "docs" / "examples" / "topics.yaml"
+    sizes = {"vocab_size": 180, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24}
+    mw.build(spec, head="topic", **sizes).save(tmp_path, "modelwright")
+    tokenizer = GOLDEN / "bert_classes"
+    with pytest.raises(mw.WeightsError, match="its heads: topic;"):
+        mw.pipeline("text-classification", model=tmp_path, tokenizer=tokenizer)
+    pipe = mw.pipeline("text-classification", model=tmp_path, head="topic", tokenizer=tokenizer)
+    assert len(pipe("Well made!", top_k=None)) == 4
+
+
+def test_a_bar_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = mw.pipeline("text-classification", model=GOLDEN / "bert_classes", batch_size=2)
+    pipe(TEXTS)
+    assert capsys.readouterr().err == ""  # no terminal
+    pipe.progress = True
+    pipe(TEXTS)
+    shown = capsys.readouterr()
+    assert "text-classification: 100%" in shown.err and "6/6" in shown.err and shown.out == ""
+
+
 def test_training_mode_is_left_as_it_was() -> None:
     model = mw.build(weights=GOLDEN / "bert_classes", head="sequence_classification").train()
     pipe = mw.pipeline("text-classification", model=model, tokenizer=GOLDEN / "bert_classes")

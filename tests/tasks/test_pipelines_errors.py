@@ -130,6 +130,16 @@ def test_no_mask_token() -> None:
         mw.pipeline("fill-mask", model=GOLDEN / "bert_words", tokenizer=tokenizer)
 
 
+def test_a_decoder_without_a_text() -> None:
+    folder = GOLDEN / "t5_text"
+    with pytest.raises(mw.UsageError, match='spec="t5_encoder"'):
+        mw.pipeline("feature-extraction", model=folder)("a")
+    vectors = mw.pipeline("feature-extraction", model=folder, spec="t5_encoder")("a", return_tensors=True)
+    body = mw.build("t5_encoder", weights=folder)
+    ids = mw.load_tokenizer(folder)("a", return_tensors="pt")["input_ids"]
+    assert (vectors - body(ids).last_hidden_state).abs().max() <= 1e-6
+
+
 def test_texts_without_tokens() -> None:
     """Where no special token is added an empty text is nothing at all."""
     body = mw.build(weights=GOLDEN / "gpt2_text")
