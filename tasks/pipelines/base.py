@@ -42,21 +42,23 @@ class Pipeline(ABC):
         whole("batch_size", batch_size)
         self.task, self.model, self.tokenizer = task, model, tokenizer
         self.batch_size, self.progress = batch_size, progress
-        self.runner = self.make_runner(model, tokenizer, batch_size)
+        self.runner = self.make_runner(model, tokenizer)
         self._inputs = [name for name in ("input_ids", "token_type_ids") if name in model.inputs]
         self.defaults = self.prepared(self.changed(self.options_class(), options))
 
-    def __call__(self, inputs: Any, **options: Any) -> Any:
+    def __call__(self, inputs: Any, *, batch_size: int | None = None, **options: Any) -> Any:
         """Results of one input, or of many. UsageError for what is no input of the task."""
         chosen = self.chosen(options)
+        size = self.batch_size if batch_size is None else batch_size
+        whole("batch_size", size)
         if self.is_one(inputs):
-            return next(self.stream([inputs], chosen))
+            return next(self.stream([inputs], chosen, size))
         if isinstance(inputs, list | tuple):
             if not inputs:
                 raise UsageError(f"an empty list: {self.task.name} has nothing to do")
-            return list(self.stream(inputs, chosen))
+            return list(self.stream(inputs, chosen, size))
         if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping | bytes):
-            return self.stream(inputs, chosen)
+            return self.stream(inputs, chosen, size)
         self.check_input(inputs, "the input")  # says what is wrong
         raise UsageError(f"{self.task.name} cannot make anything of a {type(inputs).__name__}")
 
@@ -64,18 +66,18 @@ class Pipeline(ABC):
         """The options of a call."""
         return self.prepared(self.changed(self.defaults, options)) if options else self.defaults
 
-    def stream(self, inputs: Iterable[Any], options: Any) -> Iterator[Any]:
+    def stream(self, inputs: Iterable[Any], options: Any, batch_size: int) -> Iterator[Any]:
         """Results in the order of the inputs, a window at a time."""
         total = len(inputs) if isinstance(inputs, Sequence) else None
         waiting, first = iter(inputs), 0
-        with self._bar(total) as bar:
-            while items := list(islice(waiting, self.batch_size * WINDOW)):
+        with self._bar(total, batch_size) as bar:
+            while items := list(islice(waiting, batch_size * WINDOW)):
                 for number, item in enumerate(items, start=first):
                     self.check_input(item, "the input" if total == 1 else f"input {number}")
-                yield from self._window(items, first, options, bar)
+                yield from self._window(items, first, options, batch_size, bar)
                 first += len(items)
 
-    def _window(self, items: list[Any], first: int, options: Any, bar: Any) -> Iterator[Any]:
+    def _window(self, items: list[Any], first: int, options: Any, batch_size: int, bar: Any) -> Iterator[Any]:
         by_item = self.rows(items, first, options)
         rows = [row for of_item in by_item for row in of_item]
         ran = shown = 0
@@ -87,14 +89,16 @@ class Pipeline(ABC):
             bar.update(now - shown)
             shown = now
 
-        results = iter(self.runner.run(rows, lambda batch: self.run(batch, options), done if bar else None))
+        results = iter(
+            self.runner.run(rows, lambda batch: self.run(batch, options), batch_size, done if bar is not None else None)
+        )
         for item, of_item in zip(items, by_item, strict=True):
             yield self.result(item, of_item, list(islice(results, len(of_item))), options)
 
-    def _bar(self, total: int | None) -> Any:
+    def _bar(self, total: int | None, batch_size: int) -> Any:
         wanted = self.progress
         if wanted is None:
-            wanted = sys.stderr.isatty() and (total is None or total > self.batch_size)
+            wanted = sys.stderr.isatty() and (total is None or total > batch_size)
         if not wanted:
             return nullcontext()
         from tqdm import tqdm
@@ -103,8 +107,8 @@ class Pipeline(ABC):
 
     # What a task says ---------------------------------------------------------------------------------------------
 
-    def make_runner(self, model: Model, tokenizer: Tokenizer, batch_size: int) -> Runner:
-        return Runner(model, tokenizer, batch_size)
+    def make_runner(self, model: Model, tokenizer: Tokenizer) -> Runner:
+        return Runner(model, tokenizer)
 
     def changed(self, options: Any, given: Mapping[str, Any]) -> Any:
         """Options with those that are given."""

@@ -64,12 +64,11 @@ class Runner:
     """
 
     def __init__(
-        self, model: Model, tokenizer: Tokenizer, batch_size: int, *, left: bool | None = None,
-        padding_id: int | None = None,
+        self, model: Model, tokenizer: Tokenizer, *, left: bool | None = None, padding_id: int | None = None
     ) -> None:
         """`left`: padding goes there, by default where the model was trained to have it. `padding_id`: what padding is,
         by default what the model knows as such."""
-        self.model, self.batch_size = model, batch_size
+        self.model = model
         self.padding_id = getattr(model.config, "pad_token_id", None) if padding_id is None else padding_id
         self._padding = {"token_type_ids": tokenizer.settings.pad_token_type_id}
         section = model.spec.tokenizer_section() or {}
@@ -81,15 +80,16 @@ class Runner:
         self._masked = masked
 
     def run(
-        self, rows: Sequence[Row], call: Callable[[Batch], list[Any]], done: Callable[[int], None] | None = None
+        self, rows: Sequence[Row], call: Callable[[Batch], list[Any]], batch_size: int,
+        done: Callable[[int], None] | None = None,
     ) -> list[Any]:
-        """What `call` makes of each row, a batch at a time; `done` hears how many rows each batch had."""
+        """What `call` makes of each row, at most `batch_size` at a time; `done` hears how many rows each batch had."""
         results: list[Any] = [None] * len(rows)
         training = self.model.training
         self.model.eval()
         try:
             with torch.no_grad():
-                for indices in groups([len(row) for row in rows], self.batch_size, self._slack):
+                for indices in groups([len(row) for row in rows], batch_size, self._slack):
                     batch = self._batch([rows[index] for index in indices])
                     for index, result in zip(indices, call(batch), strict=True):
                         results[index] = result

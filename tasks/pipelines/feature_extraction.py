@@ -44,17 +44,12 @@ class FeatureExtraction(Pipeline):
     def run(self, batch: Batch, options: FeatureExtractionOptions) -> list[Any]:
         hidden = self.states(batch)
         if options.pooling == "none":
-            kept = [hidden[index, span] for index, span in enumerate(batch.spans)]
-            return kept if options.return_tensors else [vectors.float().tolist() for vectors in kept]
+            return [hidden[index, span][None] for index, span in enumerate(batch.spans)]
         vectors = pooled(hidden, batch.spans, options.pooling)
-        if options.normalize:
-            vectors = torch.nn.functional.normalize(vectors, dim=-1)
-        return list(vectors) if options.return_tensors else vectors.tolist()
+        return list(torch.nn.functional.normalize(vectors, dim=-1) if options.normalize else vectors)
 
-    def result(self, item: str, rows: list[Row], kept: list[Any], options: FeatureExtractionOptions) -> Any:
-        if options.pooling != "none":
-            return kept[0]
-        return kept[0][None] if options.return_tensors else [kept[0]]
+    def result(self, item: str, rows: list[Row], kept: list[Tensor], options: FeatureExtractionOptions) -> Any:
+        return kept[0] if options.return_tensors else kept[0].float().tolist()  # lists take many times the memory
 
 
 def pooled(hidden: Tensor, spans: list[slice], pooling: str) -> Tensor:

@@ -25,8 +25,8 @@ class TextGeneration(Generating):
     options_class = TextGenerationOptions
     usual: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
 
-    def make_runner(self, model: Model, tokenizer: Tokenizer, batch_size: int) -> Runner:
-        return Runner(model, tokenizer, batch_size, left=True, padding_id=padding_of(tokenizer, model))
+    def make_runner(self, model: Model, tokenizer: Tokenizer) -> Runner:
+        return Runner(model, tokenizer, left=True, padding_id=padding_of(tokenizer, model))
 
     def prepared(self, options: TextGenerationOptions) -> TextGenerationOptions:
         if options.handle_long_generation not in (None, "hole"):

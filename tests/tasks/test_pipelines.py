@@ -27,6 +27,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "xlm": {**SMALL, "intermediate_size": 24},
     "ctrl": {**SMALL, "intermediate_size": 24},
     "bart": {**SMALL, "intermediate_size": 24, "num_decoder_layers": 2},
+    "albert": {**SMALL, "intermediate_size": 24},
+    "electra": {**SMALL, "intermediate_size": 24},
+    "llama": {**SMALL, "intermediate_size": 24},
 }
 
 
@@ -60,6 +63,8 @@ def test_iterators_are_read_a_window_at_a_time(classify: Any) -> None:
     for _ in range(window):
         next(results)
     assert taken == 2 * window
+    next(classify(endless(), batch_size=1))
+    assert taken == 2 * window + 64
 
 
 def test_lengths_are_grouped() -> None:
@@ -88,7 +93,7 @@ def test_no_row_notices_the_others(spec: str) -> None:
     class Types:
         settings = mw.tokenizers.tokenizer.Settings()
 
-    runner = Runner(model, Types(), 4)
+    runner = Runner(model, Types())
     draw = torch.Generator().manual_seed(0)
     ids = [[*torch.randint(6, 60, (length,), generator=draw).tolist(), 2] for length in (3, 9, 4, 9, 8, 3)]
     rows = [Row({"input_ids": row}) for row in ids]
@@ -100,8 +105,8 @@ def test_no_row_notices_the_others(spec: str) -> None:
 
     for slack in (runner._slack, runner._slack and 1.0):
         runner._slack = slack
-        together = runner.run(rows, call)
-        alone = [runner.run([row], call)[0] for row in rows]
+        together = runner.run(rows, call, 4)
+        alone = [runner.run([row], call, 4)[0] for row in rows]
         assert max(float((one - other).abs().max()) for one, other in zip(together, alone, strict=True)) <= 2e-5
     assert max(seen) > 1
 
@@ -110,7 +115,7 @@ def test_a_hashed_model_is_never_padded() -> None:
     from modelwright.tasks.pipelines.batching import Runner
 
     model = mw.build("reformer", head="masked_lm", dry_run=True)
-    assert Runner(model, mw.load_tokenizer(GOLDEN / "bert_words"), 4)._slack is None
+    assert Runner(model, mw.load_tokenizer(GOLDEN / "bert_words"))._slack is None
 
 
 def test_a_head_of_one_s_own(tmp_path: Path) -> None:
@@ -133,6 +138,8 @@ def test_a_bar_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
     pipe(TEXTS)
     shown = capsys.readouterr()
     assert "text-classification: 100%" in shown.err and "6/6" in shown.err and shown.out == ""
+    assert len(list(pipe(iter(TEXTS)))) == 6  # of a length nobody knows
+    assert "text-classification: 6text" in capsys.readouterr().err
 
 
 def test_training_mode_is_left_as_it_was() -> None:

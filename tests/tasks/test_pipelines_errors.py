@@ -32,6 +32,7 @@ CALLS: list[tuple[tuple[str, str], Any, dict[str, Any], str]] = [
     (CLASSES, {"text": "a", "pair": "b"}, {}, "key `pair`"),
     (CLASSES, [["a", "b"]], {}, 'it must be {"text": …, "text_pair": …}'),
     (CLASSES, "a", {"topk": 2}, "did you mean `top_k`?"),
+    (CLASSES, "a", {"batch_size": 0}, "batch_size=0 is no whole number from 1"),
     (CLASSES, "a", {"top_k": 0}, "top_k=0 is no whole number from 1"),
     (CLASSES, "a", {"function_to_apply": "tanh"}, "function_to_apply='tanh' is not known"),
     (CLASSES, ["a", "word " * 60], {}, "input 1 has 62 tokens, and bert takes 40"),
