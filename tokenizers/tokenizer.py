@@ -251,6 +251,10 @@ class Tokenizer:
             parts.append(self.decoder.decode(waiting, special))
         return (" " if spaces and apart == "extra" else "").join(parts)
 
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text that tokens make, added ones among them."""
+        return self.decoder.decode(list(tokens), set(self.all_special_tokens))
+
     def batch_decode(self, rows: Any, **options: Any) -> list[str]:
         """`decode` for each row."""
         return [self.decode(row, **options) for row in rows]
@@ -263,6 +267,12 @@ class Tokenizer:
     def __len__(self) -> int:
         """With added tokens."""
         return len(self.vocabulary)
+
+    @property
+    def continuing_prefix(self) -> str | None:
+        """What a piece begins with that goes on with the word of the piece before it; None if pieces do not tell."""
+        model = self._encoder.pipeline.model
+        return getattr(model, "continuing_prefix", None) or getattr(model, "prefix", None) or None
 
     @property
     def vocab_size(self) -> int:
