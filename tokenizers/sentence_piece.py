@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import TokenizerError
 from .cache import Cache
-from .pipeline import Span
+from .cuts import Span
 
 BLANK = "\u2581"
 _SURROGATE = re.compile("[\ud800-\udfff]")
