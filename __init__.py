@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "build": ".assembler.build",
+    "convert": ".assembler.convert",
     "Model": ".assembler.model",
     "ModelOutput": ".assembler.output",
     "Spec": ".assembler.language.spec",
@@ -35,13 +36,14 @@ _MODULES = ("blocks", "assembler", "tokenizers", "errors")
 
 __all__ = [
     "DownloadError", "Model", "ModelOutput", "ModelwrightError", "Spec", "SpecError", "TokenizerError", "UsageError",
-    "WeightsError", "__version__", "assembler", "blocks", "build", "errors", "list_specs", "load_spec",
+    "WeightsError", "__version__", "assembler", "blocks", "build", "convert", "errors", "list_specs", "load_spec",
     "load_tokenizer", "tokenizers",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from . import assembler, blocks, errors, tokenizers
     from .assembler.build import build
+    from .assembler.convert import convert
     from .assembler.language.spec import Spec, list_specs, load_spec
     from .assembler.model import Model
     from .assembler.output import ModelOutput

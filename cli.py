@@ -59,6 +59,17 @@ def build(args: argparse.Namespace) -> None:
         print(f"written  {file}")
 
 
+def convert(args: argparse.Namespace) -> None:
+    """Write weights in another format of their spec, with every head that they have, and say what became of each."""
+    import modelwright as mw
+
+    done = mw.convert(
+        args.weights, args.to, args.output, args.spec, head=_heads(args), overrides=args.set, dtype=args.dtype,
+        allow_unexpected=args.allow_unexpected, verify=args.verify, cache_dir=args.cache_dir, revision=args.revision,
+    )  # fmt: skip
+    _print_json(done.as_dict()) if args.json else print(done)
+
+
 def validate(args: argparse.Namespace) -> int:
     """Check specs without building them: keys, types, names, sizes. No torch is imported."""
     from .assembler.language.validate import check_file
@@ -239,6 +250,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--dry-run", action="store_true", help="check names and shapes, read no tensor, write nothing")
     sub.add_argument("--no-verify", dest="verify", action="store_false", help="do not read every value to find NaN")
     sub.add_argument("--allow-missing", action="store_true", help="what the checkpoint lacks starts untrained")
+    sub.add_argument("--allow-unexpected", action="store_true", help="what the spec does not know is left out")
+    sub.add_argument("--revision", help="branch, tag or commit on the hub")
+    sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
+
+    sub = command("convert", convert, overrides, heads)
+    sub.add_argument("spec", metavar="SPEC", nargs="?", help="name or file; found from the weights if absent")
+    sub.add_argument("--weights", metavar="W", required=True, help="pretrained name, hub id, folder, file, or URL")
+    sub.add_argument("--to", metavar="FORMAT", required=True, help="a format of the spec's, or modelwright")
+    sub.add_argument("--output", metavar="DIR", type=Path, required=True, help="a new folder; it gets all or none")
+    sub.add_argument("--dtype", help="what parameters become: float32, bfloat16, float16; their own if absent")
+    sub.add_argument("--no-verify", dest="verify", action="store_false", help="do not read every value to find NaN")
     sub.add_argument("--allow-unexpected", action="store_true", help="what the spec does not know is left out")
     sub.add_argument("--revision", help="branch, tag or commit on the hub")
     sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,15 +30,15 @@ class Skeleton:
     fresh: frozenset[str]  # parts and heads that may start untrained: `pooler`, `heads.question_answering`
     sections: Mapping[str, Any]  # the interpolated spec
 
-    def sources(self, format: str) -> list[Source]:
-        """Where each parameter is stored in one of the spec's formats."""
-        return find_sources(self.model, self.sections["weights"][format], format, fresh=self.fresh)
+    def sources(self, format: str, stored: Collection[str] = ()) -> list[Source]:
+        """Where each parameter is stored in one of the spec's formats, in a file with these names, without prefix."""
+        return find_sources(self.model, self.sections["weights"][format], format, fresh=self.fresh, stored=stored)
 
 
 def assemble(
-    spec: Spec, hparams: Mapping[str, Any], head: HeadChoice, *, every_part: bool = False
+    spec: Spec, hparams: Mapping[str, Any], head: HeadChoice, *, parts: Collection[str] | None = None
 ) -> Skeleton:
-    """Build the parts the chosen heads need (all for None, or with `every_part`) on the meta device, names tied."""
+    """Build the parts the chosen heads need (all for None), or those named, on the meta device, names tied."""
     sections = spec.interpolated(hparams)
     heads = sections.get("heads") or {}
     runs, separate = _runs(heads, head)
@@ -48,7 +48,9 @@ def assemble(
     constructor = Constructor(partial(spec.locate, hparams=hparams if isinstance(hparams, Hparams) else None))
     with torch.device("meta"):
         built = {name: constructor.build(node, ("heads", name)) for name, node in head_nodes.items()}
-        if runs and not every_part:
+        if parts is not None:
+            part_nodes = {name: node for name, node in part_nodes.items() if name in parts}
+        elif runs:
             part_nodes = _needed(part_nodes, built, spec)
         model = Model(
             parts={name: constructor.build(node, ("model", name)) for name, node in part_nodes.items()},
@@ -71,10 +73,12 @@ def assemble(
     return Skeleton(model.eval(), tuple(ties), fresh, sections)
 
 
-def assemble_whole(spec: Spec, hparams: Mapping[str, Any]) -> Skeleton:
-    """With every part and every head: to know what a checkpoint may hold beyond the model that was asked for."""
+def assemble_whole(spec: Spec, hparams: Mapping[str, Any], first: Collection[str] = ()) -> Skeleton:
+    """With every part and every head, those of `first` before others: to know what a checkpoint may hold beyond the
+    model that was asked for."""
     heads = [name for name, node in spec.sections["heads"].items() if node and "combine" not in node]
-    return assemble(spec, hparams, heads or None, every_part=True)
+    heads.sort(key=lambda name: name not in first)
+    return assemble(spec, hparams, heads or None, parts=spec.sections["model"])
 
 
 def _runs(heads: Mapping[str, Any], choice: HeadChoice) -> tuple[tuple[HeadRun, ...], bool]:

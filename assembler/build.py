@@ -11,15 +11,17 @@ import torch
 
 from ..errors import Diagnostic, SpecError, UsageError, WeightsError, did_you_mean
 from .assemble import HeadChoice, Skeleton, assemble
+from .language.resolve import Hparams
 from .language.spec import Overrides, Spec, load_spec
 from .language.validate import checked_hparams
 from .model import Model
-from .stores import KINDS
+from .stores import KINDS, PartedStore
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
-from .weights.config import read_config
+from .weights.guess import guess
 from .weights.load import initialise, load
 from .weights.names import read_json
 from .weights.report import LoadReport
+from .weights.settings import has_config, join_parts, read_settings
 
 #: What parameters can be.
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -65,13 +67,15 @@ def build(
     folder = None if cache_dir is None else Path(cache_dir)
     checkpoint = None if weights is None else open_checkpoint(weights, cache_dir=folder, revision=revision)
     try:
+        if config is not None:
+            checkpoint = _with_config(checkpoint, config)
         return _build(
-            spec, checkpoint, head=head, overrides=overrides, config=config, hparams=hparams,
-            device=_device(device), dtype=_dtype(dtype),
+            spec, checkpoint, head=head, overrides=overrides, hparams=hparams,
+            device=_device(device), dtype=checked_dtype(dtype),
             allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
         )  # fmt: skip
     finally:
-        if checkpoint is not None:
+        if checkpoint is not None and checkpoint.store is not None:
             checkpoint.store.close()
 
 
@@ -81,7 +85,6 @@ def _build(
     *,
     head: HeadChoice,
     overrides: Overrides | None,
-    config: str | os.PathLike[str] | Mapping[str, Any] | None,
     hparams: Mapping[str, Any],
     device: torch.device,
     dtype: torch.dtype | None,
@@ -90,11 +93,30 @@ def _build(
     verify: bool,
     dry_run: bool,
 ) -> Model:
-    if config is not None:
-        checkpoint = checkpoint or Checkpoint("the config", None)
-        given = isinstance(config, Mapping)
-        checkpoint.config = dict(config) if given else read_json(Path(config))
-        checkpoint.config_name = "the config" if given else str(config)
+    loaded, resolved, format = settle(
+        spec, checkpoint, overrides=overrides, hparams=hparams, allow_unexpected=allow_unexpected
+    )
+    skeleton = assemble(loaded, resolved, head)
+    skeleton.model.kept_config = kept_config(loaded, checkpoint, format)
+    if checkpoint is None or checkpoint.store is None:
+        return _untrained(skeleton, device, dtype or torch.float32, dry_run)
+    skeleton.model.load_report = load(
+        skeleton, checkpoint.store, format, name=checkpoint.name, device=device, dtype=dtype,
+        allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
+    )  # fmt: skip
+    return skeleton.model
+
+
+def settle(
+    spec: str | os.PathLike[str] | Spec | None,
+    checkpoint: Checkpoint | None,
+    *,
+    overrides: Overrides | None,
+    hparams: Mapping[str, Any],
+    allow_unexpected: bool = False,
+) -> tuple[Spec, Hparams, str]:
+    """What is to be built: the spec, with what the caller changes; its hparams, those that the checkpoint tells among
+    them; and the spec's format that the checkpoint is in. Errors as for `build`."""
     if spec is None:
         if checkpoint is None:
             raise UsageError("name a spec, weights, or both", help="specs: modelwright.list_specs()")
@@ -104,19 +126,28 @@ def _build(
         loaded = loaded.with_overrides(hparams)
     loaded = _with_label_count(loaded)
     format = _format(loaded, checkpoint)
-    values = _config_values(loaded, checkpoint, format, allow_unexpected)
-    resolved = checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else "")
-    skeleton = assemble(loaded, resolved, head)
-    if checkpoint is not None and checkpoint.config is not None and format:
-        keep = loaded.sections["configs"].get(format, {}).get("keep") or ()
-        skeleton.model.kept_config = {key: checkpoint.config[key] for key in keep if key in checkpoint.config}
-    if checkpoint is None or checkpoint.store is None:
-        return _untrained(skeleton, device, dtype or torch.float32, dry_run)
-    skeleton.model.load_report = load(
-        skeleton, checkpoint.store, format, name=checkpoint.name, device=device, dtype=dtype,
-        allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
-    )  # fmt: skip
-    return skeleton.model
+    if checkpoint is not None and isinstance(checkpoint.store, PartedStore):
+        join_parts(checkpoint.store, loaded.sections["weights"][format], name=checkpoint.name)
+    loaded, values = read_settings(loaded, checkpoint, format, allow_unknown=allow_unexpected)
+    return loaded, checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else ""), format
+
+
+def kept_config(spec: Spec, checkpoint: Checkpoint | None, format: str) -> dict[str, Any]:
+    """What the checkpoint's config says of other things than the network, which is written again as it is."""
+    if checkpoint is None or checkpoint.config is None or not format:
+        return {}
+    keep = spec.sections["configs"].get(format, {}).get("keep") or ()
+    return {key: checkpoint.config[key] for key in keep if key in checkpoint.config}
+
+
+def _with_config(checkpoint: Checkpoint | None, config: str | os.PathLike[str] | Mapping[str, Any]) -> Checkpoint:
+    """With the caller's config in the place of its own."""
+    checkpoint = checkpoint or Checkpoint("the config", None)
+    given = isinstance(config, Mapping)
+    checkpoint.config = dict(config) if given else read_json(Path(config))
+    checkpoint.config_name = "the config" if given else str(config)
+    checkpoint.config_given = True
+    return checkpoint
 
 
 def _with_label_count(spec: Spec) -> Spec:
@@ -135,30 +166,23 @@ def _with_label_count(spec: Spec) -> Spec:
 
 
 def _format(spec: Spec, checkpoint: Checkpoint | None) -> str:
-    """The first of the spec's formats that comes in this kind of file; for a state dict or a config, the first."""
+    """The spec's format that the checkpoint is in: of those that come in this kind of file the one whose names it has,
+    else the first. For a state dict or a config, the first of all that fits."""
     formats = spec.sections["weights"]
-    kind = checkpoint.store.name if checkpoint is not None and checkpoint.store is not None else None
+    if checkpoint is None or checkpoint.store is None:
+        return next(iter(formats), "")
+    kind = checkpoint.store.name
     known = kind in KINDS
     fitting = [name for name, section in formats.items() if not known or kind in (section.get("store") or KINDS)]
+    if checkpoint.format in fitting:
+        return checkpoint.format
     if formats and not fitting:
         raise WeightsError(f"{spec.name} has no format that comes in {kind} files")
+    if len(fitting) > 1:
+        fitting = [one.format for one in guess(checkpoint.store.tensors, [spec]) if one.format in fitting] or fitting
+        having = [name for name in fitting if has_config(checkpoint, spec.sections["configs"].get(name) or {})]
+        fitting = having or fitting
     return fitting[0] if fitting else ""
-
-
-def _config_values(
-    spec: Spec, checkpoint: Checkpoint | None, format: str, allow_unknown: bool
-) -> dict[str, Any]:
-    """What the checkpoint's config says, less what the spec or the caller states explicitly."""
-    if checkpoint is None or checkpoint.config is None or not format:
-        return {}
-    rules = spec.sections["configs"].get(format) or {}
-    values = read_config(
-        checkpoint.config, rules, name=checkpoint.config_name, spec=spec.name, allow_unknown=allow_unknown
-    )
-    explicit = spec.composition.explicit
-    if "num_labels" in explicit and "id2label" not in explicit:
-        values.pop("id2label", None)  # the names of other labels
-    return {name: value for name, value in values.items() if name not in explicit}
 
 
 def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry_run: bool) -> Model:
@@ -179,7 +203,8 @@ def _device(device: str | torch.device | None) -> torch.device:
     return found
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+def checked_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """What parameters become, under its usual names too; UsageError for what they cannot be."""
     if dtype is None:
         return None
     name = str(dtype).removeprefix("torch.")

@@ -26,6 +26,7 @@ class ModelOutput:
     mc_logits: Tensor | None = None  # [B, C]
     prediction_logits: Tensor | None = None  # [B, L, V]
     seq_relationship_logits: Tensor | None = None  # [B, 2]
+    sop_logits: Tensor | None = None  # [B, 2]
     start_logits: Tensor | None = None  # [B, L]
     end_logits: Tensor | None = None  # [B, L]
     start_top_log_probs: Tensor | None = None  # [B, starts]

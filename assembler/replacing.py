@@ -12,10 +12,11 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` at the end, flushed to the disk; after an error `path` is as before."""
+    """A new file, open for writing and reading, that takes the place of `path` at the end, flushed to the disk; after
+    an error `path` is as before."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

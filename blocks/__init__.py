@@ -20,16 +20,17 @@ from . import (  # noqa: F401  (importing a module registers its blocks)
     positions,
     relative_attention,
     reversible,
+    rotary,
     stack,
     task_heads,
     two_stream,
 )
-from .base import INPUTS, Bias, Context, Embedding, Head, Norm, Part, Pooler, Sublayer
+from .base import INPUTS, Bias, Context, Embedding, Head, Norm, Part, Pooler, Rotation, Sublayer
 from .cache import KeyValueCache
 from .layer import Layer
 from .registry import BlockError, Factory, blocks, get, parameters, register
 
 __all__ = [
     "INPUTS", "Bias", "BlockError", "Context", "Embedding", "Factory", "Head", "KeyValueCache", "Layer", "Norm",
-    "Part", "Pooler", "Sublayer", "blocks", "get", "parameters", "register",
+    "Part", "Pooler", "Rotation", "Sublayer", "blocks", "get", "parameters", "register",
 ]  # fmt: skip

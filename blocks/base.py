@@ -110,6 +110,12 @@ class Bias(Block, nn.Module):
     def forward(self, length: int, keys: int) -> Tensor: ...
 
 
+class Rotation(Block, nn.Module):
+    """Turns queries and keys by their positions, before they are compared. *Shape:* [B, heads, L, d] -> the same."""
+
+    def forward(self, hidden: Tensor, context: Context) -> Tensor: ...
+
+
 class Part(Block, nn.Module):
     """A named piece of the body. Parts run in the order of the spec; each takes the newest `last_hidden_state`."""
 

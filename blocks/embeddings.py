@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from .base import Context, Embedding, Norm, Part, positions
 from .leaf import begin
+from .linear import Linear
 from .positions import check_pairs, sinusoids
 from .registry import BlockError, Count, Probability, Size, register
 
@@ -205,24 +206,37 @@ class LanguageLookup(Lookup):
 
 @register("sum_embeddings")
 class SumEmbeddings(Part):
-    """The sum of several embeddings, normed. *Shape:* -> [B, L, width].
+    """The sum of several embeddings, normed. *Shape:* -> [B, L, width], or [B, L, output_size].
 
     Args:
         lookups: what is summed, in order; tokens first.
         norm: applied to the sum.
-        dropout: probability of dropping a value of the result in training.
+        dropout: probability of dropping a value of the normed sum in training.
+        width: of the sum, where a projection follows.
+        output_size: width of that projection, for a table that is narrower than the layers; none if absent.
     """
 
-    def __init__(self, *, lookups: dict[str, Embedding], norm: Norm | None = None, dropout: Probability = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        lookups: dict[str, Embedding],
+        norm: Norm | None = None,
+        dropout: Probability = 0.0,
+        width: Size | None = None,
+        output_size: Size | None = None,
+    ) -> None:
         super().__init__()
         self._names = tuple(lookups)
         for name, lookup in lookups.items():
             self.add_module(name, lookup)
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
+        if output_size is not None and width is None:
+            raise BlockError("a projection has to know the width of what it projects", "output_size")
+        self.projection = nn.Identity() if output_size is None else Linear(width, output_size)
 
     def forward(self, hidden: Tensor | None, context: Context) -> Tensor:
         total, *rest = (vectors for name in self._names if (vectors := getattr(self, name)(context)) is not None)
         for vectors in rest:
             total = total + vectors.to(total.dtype)
-        return F.dropout(self.norm(total), self.dropout, self.training)
+        return self.projection(F.dropout(self.norm(total), self.dropout, self.training))

@@ -21,17 +21,21 @@ def attend(
     """softmax(query · keyᵀ · scale + mask) · value. Paper: Vaswani et al. 2017, arXiv:1706.03762.
 
     *Shape:* query [B, H, L, d], key and value [B, H, K, d], mask broadcastable to [B, H, L, K]: boolean, true where
-    visible, or additive. `causal` is for square attention without a mask. With `weights` the probabilities
-    [B, H, L, K] come back too (after dropout), otherwise None, and torch's fused kernels run.
+    visible, or additive. Keys and values may have fewer heads, which divide H: each is shared by neighbouring heads of
+    the query. `causal` is for square attention without a mask. With `weights` the probabilities [B, H, L, K] come back
+    too (after dropout), otherwise None, and torch's fused kernels run.
 
     A row that sees nothing yields zeros from the fused kernels and the mean of all values with `weights`; it is never
     NaN. (An additive mask cannot stand for a boolean one: for such rows the fused kernels' gradients would be wrong.)
     """
+    groups = query.shape[-3] // key.shape[-3]
     if not weights:
         attended = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scale
+            query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=groups > 1
         )
         return attended, None
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, dim=-3), value.repeat_interleave(groups, dim=-3)
     scores = (query * scale) @ key.transpose(-1, -2)
     if causal:
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)

@@ -26,7 +26,8 @@ class LanguageModelHead(Head):
         hidden_size: D, width of the input.
         vocab_size: number of words.
         bias: whether each word has a bias.
-        transform: whether a projection of the same width comes first.
+        transform: whether a projection comes first.
+        transform_size: width of that projection, where the words' vectors are narrower; hidden_size if absent.
         activation: function after that projection.
         norm: applied after the activation.
         shift: whether position i predicts label i + 1, for causal models.
@@ -46,6 +47,7 @@ class LanguageModelHead(Head):
         vocab_size: Size,
         bias: bool = True,
         transform: bool = False,
+        transform_size: Size | None = None,
         activation: Activation = "identity",
         norm: Norm | None = None,
         shift: bool = False,
@@ -56,14 +58,15 @@ class LanguageModelHead(Head):
         divisor: Divisor = 4,
     ) -> None:
         super().__init__()
-        self.dense = Linear(hidden_size, hidden_size) if transform else nn.Identity()
+        width = transform_size if transform and transform_size is not None else hidden_size
+        self.dense = Linear(hidden_size, width) if transform else nn.Identity()
         self.activation = ACTIVATIONS[activation]
         self.norm = nn.Identity() if norm is None else norm
         if cutoffs is None:
-            self.projection = Linear(hidden_size, vocab_size, bias=bias)
+            self.projection = Linear(width, vocab_size, bias=bias)
         else:
             self.projection = ClusteredProjection(
-                hidden_size=hidden_size, vocab_size=vocab_size, cutoffs=cutoffs, divisor=divisor, bias=bias
+                hidden_size=width, vocab_size=vocab_size, cutoffs=cutoffs, divisor=divisor, bias=bias
             )
         for name, parameter in self.projection.named_parameters():
             parameter.requires_grad_(train_bias or not name.endswith("bias"))
@@ -102,5 +105,3 @@ class NextSentenceHead(Head):
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
         logits = self.projection(hidden)
         return {"loss": None if labels is None else F.cross_entropy(logits, labels.flatten()), "logits": logits}
-
-

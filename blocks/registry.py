@@ -77,7 +77,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Divides:
-    """`divisor` must divide `number` exactly, unless the argument `unless` is given."""
+    """`divisor` must divide `number` exactly, unless it is absent, or the argument `unless` is given."""
 
     number: str
     divisor: str
@@ -89,7 +89,7 @@ class Divides:
         if self.unless is not None and arguments.get(self.unless) is not None:
             return
         number, divisor = arguments[self.number], arguments[self.divisor]
-        if divisor < 1 or number % divisor:
+        if divisor is not None and (divisor < 1 or number % divisor):
             raise BlockError(
                 self.message(number, divisor), self.number, self.divisor, help=nearest_divisors(number, divisor)
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, ClassVar
 
 import torch
@@ -30,47 +30,28 @@ def layers(layer: Factory[Layer], repeat: int, kinds: Kinds | None = None) -> It
             yield made
 
 
-@register("stack")
-class Stack(Part):
-    """Layers one after the other. *Shape:* [B, L, D] -> [B, L, D].
-
-    `hidden_states` collects what each layer gets and, last, what the stack returns.
-
-    Args:
-        layer: made `repeat` times.
-        repeat: number of layers.
-        kinds: kind of each layer, from the beginning again if there are fewer; for `by_kind` in the layer.
-        norm: applied after the last layer.
-        dropout: probability of dropping a value of the result in training.
-        position_bias: added to the scores of self-attention in every layer.
-        zero_padding: whether states of padding are set to zero, at first and after every layer, where a part has found
-            out which are real.
-    """
+class Loop(Part):
+    """Hidden states through layers, one after the other, whatever modules those are."""
 
     reads: ClassVar = frozenset({"last_hidden_state"})
 
     def __init__(
-        self,
-        *,
-        layer: Factory[Layer],
-        repeat: Repeats,
-        kinds: Kinds | None = None,
-        norm: Norm | None = None,
-        dropout: Probability = 0.0,
-        position_bias: Bias | None = None,
-        zero_padding: bool = False,
+        self, *, norm: Norm | None, dropout: Probability, position_bias: Bias | None = None, zero_padding: bool = False
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers(layer, repeat, kinds))
         self.norm = nn.Identity() if norm is None else norm
         self.dropout = dropout
         self.position_bias = position_bias
         self.zero_padding = zero_padding
 
+    def passes(self) -> Iterable[Layer]:
+        """The layers in the order in which they run; one may run several times."""
+        raise NotImplementedError
+
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         context.position_bias = self.position_bias
         hidden = self._clear(hidden, context)
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.passes()):
             context.layer = index
             self.collect_states(hidden, context)
             hidden = self._clear(self.run(layer, hidden, context), context)
@@ -91,6 +72,79 @@ class Stack(Part):
         if not self.zero_padding or context.real is None:
             return hidden
         return hidden.masked_fill(~context.real[..., None], 0)
+
+
+@register("stack")
+class Stack(Loop):
+    """Layers one after the other. *Shape:* [B, L, D] -> [B, L, D].
+
+    `hidden_states` collects what each layer gets and, last, what the stack returns.
+
+    Args:
+        layer: made `repeat` times.
+        repeat: number of layers.
+        kinds: kind of each layer, from the beginning again if there are fewer; for `by_kind` in the layer.
+        norm: applied after the last layer.
+        dropout: probability of dropping a value of the result in training.
+        position_bias: added to the scores of self-attention in every layer.
+        zero_padding: whether states of padding are set to zero, at first and after every layer, where a part has found
+            out which are real.
+    """
+
+    def __init__(
+        self,
+        *,
+        layer: Factory[Layer],
+        repeat: Repeats,
+        kinds: Kinds | None = None,
+        norm: Norm | None = None,
+        dropout: Probability = 0.0,
+        position_bias: Bias | None = None,
+        zero_padding: bool = False,
+    ) -> None:
+        super().__init__(norm=norm, dropout=dropout, position_bias=position_bias, zero_padding=zero_padding)
+        self.layers = nn.ModuleList(layers(layer, repeat, kinds))
+
+    def passes(self) -> Iterable[Layer]:
+        return self.layers
+
+
+@register("shared_stack")
+class SharedStack(Loop):
+    """Few layers, each run several times in a row. Paper: Lan et al. 2019, arXiv:1909.11942.
+    *Shape:* [B, L, D] -> [B, L, D].
+
+    The passes are divided among the groups: with 12 of them and 3 groups, each group makes 4 passes before the next
+    begins. `hidden_states` and `attentions` are collected each time a layer runs.
+
+    Args:
+        layer: made `groups` times `group_size` times.
+        repeat: number of passes.
+        groups: number of groups of layers, each with parameters of its own.
+        group_size: layers of a group; a pass runs all of them.
+        norm: applied after the last pass.
+        dropout: probability of dropping a value of the result in training.
+    """
+
+    def __init__(
+        self,
+        *,
+        layer: Factory[Layer],
+        repeat: Repeats,
+        groups: Repeats = 1,
+        group_size: Repeats = 1,
+        norm: Norm | None = None,
+        dropout: Probability = 0.0,
+    ) -> None:
+        super().__init__(norm=norm, dropout=dropout)
+        if groups > repeat:
+            raise BlockError(f"{repeat} passes do not reach {groups} groups of layers", "groups", "repeat")
+        self.repeat = repeat
+        self.groups = nn.ModuleList(nn.ModuleList(layers(layer, group_size)) for _ in range(groups))
+
+    def passes(self) -> Iterable[Layer]:
+        for index in range(self.repeat):
+            yield from self.groups[index * len(self.groups) // self.repeat]
 
 
 @register("memory_stack")

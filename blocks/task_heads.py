@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .activation import ACTIVATIONS, Activation
 from .base import Context, Head, Pooler
 from .linear import Linear
 from .registry import Probability, Size, register
@@ -105,6 +106,38 @@ class TokenClassificationHead(Head):
         logits = self.projection(F.dropout(hidden, self.dropout, self.training))
         loss = None if labels is None else F.cross_entropy(logits.flatten(0, 1), labels.flatten())
         return {"loss": loss, "logits": logits}
+
+
+@register("replaced_token_head")
+class ReplacedTokenHead(Head):
+    """How likely each token was put in place of another: positive scores say that it was.
+    Paper: Clark et al. 2020, arXiv:2003.10555. *Shape:* [B, L, D] -> logits [B, L]; labels [B, L], 1: replaced.
+
+    The loss is the mean binary cross entropy. Positions that the attention mask [B, L] hides do not count, nor do
+    labels of -100.
+
+    Args:
+        hidden_size: D, width of the input and of a projection that comes first.
+        activation: function after that projection.
+    """
+
+    reads: ClassVar = frozenset({"last_hidden_state", "attention_mask"})
+
+    def __init__(self, *, hidden_size: Size, activation: Activation = "gelu") -> None:
+        super().__init__()
+        self.dense = Linear(hidden_size, hidden_size)
+        self.activation = ACTIVATIONS[activation]
+        self.projection = Linear(hidden_size, 1)
+
+    def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
+        logits = self.projection(self.activation(self.dense(hidden))).squeeze(-1)
+        if labels is None:
+            return {"loss": None, "logits": logits}
+        counts = labels != -100
+        if context.attention_mask is not None and context.attention_mask.dim() == 2:
+            counts = counts & (context.attention_mask != 0)
+        losses = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+        return {"loss": torch.where(counts, losses, 0).sum() / counts.sum(), "logits": logits}
 
 
 def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:

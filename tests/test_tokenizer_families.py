@@ -27,19 +27,6 @@ reference = pytest.importorskip("tokenizers")
 sentencepiece = pytest.importorskip("sentencepiece")
 
 GOLDEN = Path(__file__).parent / "golden" / "python_tokenizers"
-ALBERT: dict[str, Any] = {
-    "model": {"type": "sentencepiece", "split_digit_commas": True},
-    "files": {"model": "spiece.model"},
-    "normalizer": {"type": "tidy", "lowercase": True},
-    "template": {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1"},
-    "decoder": {"type": "sentencepiece", "blanks": True},
-    "special_tokens": {
-        "bos_token": "[CLS]", "eos_token": "[SEP]", "unk_token": "<unk>", "sep_token": "[SEP]", "pad_token": "<pad>",
-        "cls_token": "[CLS]", "mask_token": {"content": "[MASK]", "lstrip": True},
-    },
-    "added_apart": "extra",
-    "implementation": "python",
-}
 PARTS = [
     *"abcth A É\n\t.,!?9", " the", "house", "'s", "'ll", "  ", "é", "\u0301", "\u200d", "水", "火", "ع",
     "😀", "👩🏽", "\U00020000", "<mask>", "<s>", "</s>", "\u3000", "\x1c", "\x85", "ß", "İ", "Σ", "¼", "Ⅷ", "_", "-",
@@ -51,7 +38,7 @@ ANY_TEXT = st.one_of(
 
 
 def section(spec: str) -> dict[str, Any]:
-    return ALBERT if spec == "albert" else mw.load_spec(spec).tokenizer_section()
+    return mw.load_spec(spec).tokenizer_section()
 
 
 def case(file: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,14 @@ def read_vocabulary(
 
 
 def vocabulary_texts(files: Mapping[str, Any], data: VocabularyData) -> dict[str, str | bytes]:
-    """The contents of a set of files by name."""
+    """The contents of a set of files by name. Of a `dictionary` the ids are new: the pieces' order."""
     texts: dict[str, str | bytes] = {}
+    if "dictionary" in files:
+        own = [*files.get("before", []), *files.get("after", [])]
+        pieces = (piece for piece in _in_order(data.ids) if piece not in own)
+        inner = {piece: number for number, piece in enumerate(pieces)}
+        texts[files["dictionary"]] = "".join(f"{number} 0\n" for number in inner.values())
+        data = replace(data, ids=inner, lines=None)
     for role, name in files.items():
         if role == "json":
             texts[name] = json.dumps(data.json, ensure_ascii=False, indent=2) + "\n"
@@ -84,8 +90,22 @@ def vocabulary_texts(files: Mapping[str, Any], data: VocabularyData) -> dict[str
         elif role in ("vocab", "words") and name.endswith(".json"):
             texts[name] = json.dumps(data.ids, ensure_ascii=False) + "\n"
         elif role in ("vocab", "words"):
-            texts[name] = "".join(f"{piece}\n" for piece in data.lines or _in_order(data.ids))
+            pieces = _inner(data.lines or _in_order(data.ids), files)
+            texts[name] = "".join(f"{_word(piece, files)}\n" for piece in pieces)
     return texts
+
+
+def _inner(pieces: list[str], files: Mapping[str, Any]) -> list[str]:
+    """The pieces without those that a set of `words` has around them."""
+    before, after = files.get("before", []), files.get("after", [])
+    end = len(pieces) - len(after) if after and pieces[-len(after) :] == after else len(pieces)
+    return pieces[len(before) if pieces[: len(before)] == before else 0 : end]
+
+
+def _word(piece: str, files: Mapping[str, Any]) -> str:
+    """As `words` have it: with `@@` where a word goes on, if ends are marked otherwise here."""
+    end = files.get("word_end")
+    return piece if not end else piece.removesuffix(end) if piece.endswith(end) else f"{piece}@@"
 
 
 def read_bytes(path: Path) -> bytes:

@@ -14,21 +14,15 @@ from . import layers
 from .compose import Composition, Overrides, compose, override
 from .documents import Path, load_document
 from .layers import SECTIONS, list_specs
+from .releases import Pretrained, places
 from .resolve import Hparams, chain, resolve, resolve_hparams
 from .sections import SpecModel, check_sections
+from .spelling import respelt
 
 __all__ = [
     "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "config_files", "find_config_matches",
-    "find_pretrained", "list_specs", "load_spec", "pretrained_names",
+    "find_pretrained", "find_release", "list_specs", "load_spec", "pretrained_names",
 ]  # fmt: skip
-
-
-class Pretrained(NamedTuple):
-    """One place of a published checkpoint."""
-
-    spec: str
-    format: str
-    target: str  # hub id or URL
 
 
 class ConfigMatch(NamedTuple):
@@ -52,9 +46,14 @@ class Spec:
 
     @property
     def sections(self) -> dict[str, Any]:
-        """Every section as written; an absent one is empty. A config format has what the one it is like has."""
+        """Every section as written; an absent one is empty. A format has what the one it is like has."""
         sections = {name: self.composition.tree.get(name) or {} for name in SECTIONS if name not in ("spec", "extends")}
-        return sections | {"configs": {name: _with_like(name, sections["configs"]) for name in sections["configs"]}}
+        for section in ("configs", "weights"):
+            formats = sections[section]
+            sections[section] = {name: _with_like(name, formats) for name in formats}
+        weights = sections["weights"]
+        sections["weights"] = {name: respelt(one) if "spelling" in one else one for name, one in weights.items()}
+        return sections
 
     @property
     def weights_formats(self) -> list[str]:
@@ -108,6 +107,15 @@ def find_pretrained(name: str) -> list[Pretrained]:
     return list(_index(layers.SPECS)[0].get(name, ()))
 
 
+def find_release(url: str) -> Pretrained | None:
+    """The release at that address, if some spec knows it; a slash at the end makes no difference."""
+    from ..hub.buckets import web_address
+
+    wanted = web_address(url).rstrip("/")
+    every = (place for found in _index(layers.SPECS)[0].values() for place in found if place.is_release)
+    return next((place for place in every if web_address(place.target).rstrip("/") == wanted), None)
+
+
 def pretrained_names() -> list[str]:
     """Names of all checkpoints that the specs of the package know."""
     return list(_index(layers.SPECS)[0])
@@ -139,11 +147,11 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
     for spec in list_specs():
         tree = load_document(folder / f"{spec}.yaml").tree
         for name, targets in (tree.get("pretrained") or {}).items():
-            found = [Pretrained(spec, format, target) for format, target in targets.items() if format != "about"]
-            names.setdefault(name, []).extend(found)
+            names.setdefault(name, []).extend(places(spec, targets))
         own = {format: config for format, config in (tree.get("configs") or {}).items() if config is not None}
         for format, config in own.items():
-            if file := config.get("file"):
+            named = config.get("file") or []
+            for file in [named] if isinstance(named, str) else named:
                 files.setdefault(file, []).append(spec)
             if match := config.get("match"):
                 matches.append(ConfigMatch(spec, format, match))
@@ -158,12 +166,14 @@ def _fits(match: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 
 
 def _with_like(name: str, configs: Mapping[str, Any]) -> dict[str, Any]:
-    """A config format completed by the ones it is like, the nearest first."""
+    """A format completed by the ones it is like, the nearest first; rules are completed one by one."""
     merged: dict[str, Any] = {}
     seen: list[str] = []
     while name in configs and name not in seen:
         seen.append(name)
-        merged = {key: value for key, value in configs[name].items() if key != "like"} | merged
+        own = {key: value for key, value in configs[name].items() if key != "like"}
+        rules = {**own.get("rules", {}), **merged.get("rules", {})}
+        merged = own | merged | ({"rules": rules} if rules else {})
         name = configs[name].get("like")
     return merged
 

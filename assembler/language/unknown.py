@@ -19,22 +19,40 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
     for name in set(sections.get("hparams", {})) & set(SECTIONS):
         yield Diagnostic(f"`{name}` cannot be an hparam: it is a section", composition.key_place(("hparams", name)))
     for format, config in configs.items():
-        read = config.get("read") if isinstance(config, dict) else None
-        read = read if isinstance(read, dict) else {}
-        meant += [("hparam", ("configs", format, "read", name), sections.get("hparams", {})) for name in read]
-        if isinstance(config, dict) and isinstance(like := config.get("like"), str) and like not in configs:
-            place = composition.place(("configs", format, "like"))
-            yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
+        config = config if isinstance(config, dict) else {}
+        for key in ("read", "always", "untold"):
+            named = config[key] if isinstance(config.get(key), dict) else {}
+            meant += [("hparam", ("configs", format, key, name), sections.get("hparams", {})) for name in named]
+    for section, known in (("configs", configs), ("weights", weights)):
+        for format, entry in known.items():
+            if isinstance(entry, dict) and isinstance(like := entry.get("like"), str) and like not in known:
+                message = f"unknown format `{like}` in `{section}.{format}.like`"
+                yield Diagnostic(message, composition.place((section, format, "like")), did_you_mean(like, known))
     for name, formats in pretrained.items():
-        formats = formats if isinstance(formats, dict) else {}
-        # where the authors' own release is may be said though no mapping reads it
-        ids = [format for format, target in formats.items() if "://" not in str(target)]
-        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in ids]
+        for format, release in (formats if isinstance(formats, dict) else {}).items():
+            # where the authors' own release is may be said though no mapping reads it
+            at = release.get("at") if isinstance(release, dict) else release
+            if "://" not in str(at):
+                meant.append(("format", ("pretrained", name, format), (*weights, "about")))
+            stated = release.get("hparams") if isinstance(release, dict) else None
+            stated = stated if isinstance(stated, dict) else {}
+            path = ("pretrained", name, format, "hparams")
+            meant += [("hparam", (*path, hparam), sections.get("hparams", {})) for hparam in stated]
+    files = {name for entry in _sets(sections.get("tokenizer", {})) for name in entry.values() if isinstance(name, str)}
+    for format, section in weights.items():
+        if isinstance(section, dict) and isinstance(name := section.get("vocabulary"), str) and name not in files:
+            place = composition.place(("weights", format, "vocabulary"))
+            yield Diagnostic(f"no set of `tokenizer.files` has a file `{name}`", place, did_you_mean(name, files))
     for kind, path, known in meant:
         if path[-1] not in known:
             message = f"unknown {kind} `{path[-1]}` in `{'.'.join(map(str, path[:-1]))}`"
             yield Diagnostic(message, composition.key_place(path), did_you_mean(str(path[-1]), known))
     yield from _unused_hparams(composition, sections)
+
+
+def _sets(tokenizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    files = tokenizer.get("files")
+    return [entry for entry in (files if isinstance(files, list) else [files]) if isinstance(entry, dict)]
 
 
 def _unused_hparams(composition: Composition, sections: Mapping[str, Mapping[str, Any]]) -> Iterator[Diagnostic]:

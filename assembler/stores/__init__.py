@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, did_you_mean
 from .archives import is_archive, unpack
 from .base import Store, TensorInfo, listed, open_file, problem
-from .keras_store import KerasStore
+from .keras_store import KerasStore, write_keras
 from .numpy_store import NumpyStore, write_numpy
+from .parted import PartedStore, parts_of_one
 from .pickle_store import PickleStore, read_pickled, write_pickle
 from .safetensors_store import SafetensorsStore, write_safetensors
 from .sharded import ShardedStore
@@ -23,28 +26,61 @@ from .torch_store import TorchStore, write_torch
 from .verify import verify
 
 __all__ = [
-    "KINDS", "Store", "TensorInfo", "bundle_index", "is_archive", "open_store", "read_pickled", "unpack", "verify",
-    "write_bundle", "write_numpy", "write_pickle", "write_safetensors", "write_torch",
+    "KINDS", "PartedStore", "Store", "TensorInfo", "bundle_index", "is_archive", "open_store", "read_pickled", "unpack",
+    "verify", "write_bundle", "write_keras", "write_numpy", "write_pickle", "write_safetensors", "write_torch",
 ]  # fmt: skip
+
+
+Tensors = Iterable[tuple[str, Tensor]]
+Extras = Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     open: Callable[[Path], Store]
+    write: Callable[[Path, Tensors, Extras], list[Path]]  # the file, or whose folder it is; tensors; what lies beside
     file: str  # its usual name in a folder; a sharded one has `.index.json` behind it
     endings: tuple[str, ...]
     others: tuple[str, ...] = ()  # names it has elsewhere
+    written: str = ""  # the name that is written, if it is not the usual one
+
+
+def _safetensors(path: Path, tensors: Tensors, extras: Extras) -> list[Path]:
+    write_safetensors(path, tensors, metadata={"format": "pt"})
+    return [path]
+
+
+def _torch(path: Path, tensors: Tensors, extras: Extras) -> list[Path]:
+    write_torch(path, dict(tensors), extras)
+    return [path]
+
+
+def _pickle(path: Path, tensors: Tensors, extras: Extras) -> list[Path]:
+    write_pickle(path, dict(tensors), extras)
+    return [path]
+
+
+def _keras(path: Path, tensors: Tensors, extras: Extras) -> list[Path]:
+    write_keras(path, tensors)
+    return [path]
 
 
 KINDS: dict[str, Kind] = {
-    "safetensors": Kind(SafetensorsStore, "model.safetensors", (".safetensors",)),
-    "torch": Kind(TorchStore, "pytorch_model.bin", (".bin", ".pt", ".pth"), ("model.pt",)),
-    "tensorflow": Kind(open_tensorflow, "checkpoint", (".index", ".ckpt", "checkpoint")),
-    "numpy": Kind(NumpyStore, "params_shapes.json", ("params_shapes.json",)),
-    "pickle": Kind(PickleStore, "model.pkl", (".pkl", ".pkl.gz"), ("model.pkl.gz",)),
-    "keras": Kind(KerasStore, "tf_model.h5", (".h5", ".hdf5")),
-}
+    "safetensors": Kind(SafetensorsStore, _safetensors, "model.safetensors", (".safetensors",)),
+    "torch": Kind(TorchStore, _torch, "pytorch_model.bin", (".bin", ".pt", ".pth"), ("model.pt",)),
+    "tensorflow": Kind(
+        open_tensorflow, lambda path, tensors, extras: write_bundle(path, tensors, note=True), "checkpoint",
+        (".index", ".ckpt", "checkpoint"), written="model.ckpt",
+    ),
+    "numpy": Kind(
+        NumpyStore, lambda path, tensors, extras: write_numpy(path.parent, dict(tensors)), "params_shapes.json",
+        ("params_shapes.json",),
+    ),
+    "pickle": Kind(PickleStore, _pickle, "model.pkl", (".pkl", ".pkl.gz"), ("model.pkl.gz",)),
+    "keras": Kind(KerasStore, _keras, "tf_model.h5", (".h5", ".hdf5")),
+}  # fmt: skip
 INDEX = ".index.json"
+MOST_FOLDERS = 100  # that are looked into
 ELSEWHERE = {  # endings of weights for other frameworks, so that we can say what the folder has instead
     ".index": "TensorFlow", ".msgpack": "Flax", ".ot": "Rust", ".onnx": "ONNX", ".gguf": "GGUF", ".npy": "NumPy",
     ".npz": "NumPy",
@@ -55,8 +91,9 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
     """Open the checkpoint at `path`: a file, a shard index (`*.index.json`), the prefix of a TensorFlow checkpoint, or
     a folder that holds one of them.
 
-    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, and
-    last the only file with a fitting ending. What a file is, is decided by its content, then by its ending.
+    Only `kinds` are considered, in this order. In a folder each kind's usual file comes first, then its index, then the
+    only file with a fitting ending, last the only usual file of a folder in it. What a file is, is decided by its
+    content, then by its ending.
 
     Raises `DownloadError` if there is nothing to open or it cannot be read, `WeightsError` if it is damaged, hostile,
     of another kind, or one of several.
@@ -67,6 +104,8 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
             raise UsageError(f"there is no kind of checkpoint named `{kind}`", help=did_you_mean(kind, KINDS) or None)
     if path.is_dir():
         path = _find(path, kinds)
+        if isinstance(path, list):
+            return PartedStore([_open_file(part, kinds) for part in path])
     elif "tensorflow" in kinds and (index := bundle_index(path)):
         path = index
     elif not path.exists():
@@ -78,7 +117,8 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
     return _open_file(path, kinds)
 
 
-def _find(folder: Path, kinds: Sequence[str]) -> Path:
+def _find(folder: Path, kinds: Sequence[str]) -> Path | list[Path]:
+    """The file, or all parts of one checkpoint."""
     names = [name for kind in kinds for name in (KINDS[kind].file, *KINDS[kind].others)]
     usual = [name + suffix for name in names for suffix in ("", INDEX)]
     for name in usual:
@@ -86,13 +126,19 @@ def _find(folder: Path, kinds: Sequence[str]) -> Path:
             return folder / name
     endings = tuple(ending for kind in kinds for ending in KINDS[kind].endings)
     try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
+        entries = sorted(folder.iterdir())
+        files = [path for path in entries if path.is_file()]
+        deeper = [path / name for path in entries[:MOST_FOLDERS] for name in usual if (path / name).is_file()]
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DownloadError(Diagnostic(f"this folder cannot be read: {reason}", Place(str(folder)))) from None
     found = [path for path in files if path.name.endswith(endings)]
     if len(found) == 1:
         return found[0]
+    if not found and len(deeper) == 1:  # of a release in several folders
+        return deeper[0]
+    if parts_of_one(found):
+        return sorted(found)
     if found:
         names = listed(path.name for path in found)
         help = "name one of them; the parts of one checkpoint need their `*.index.json` beside them"

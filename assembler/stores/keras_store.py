@@ -6,17 +6,19 @@ of that object's class. The name of a tensor here is the rest, without `:0`: `pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
-from ...errors import Diagnostic
-from .arrays import torch_dtype
-from .base import Refused, TensorInfo, missing_tensor, open_file, problem, quoted
+from ...errors import Diagnostic, Place
+from ..replacing import replacing
+from .arrays import NAMES, torch_dtype
+from .base import Refused, TensorInfo, missing_tensor, open_file, problem, quoted, unwritable, valueless
 from .mapped import MappedFile
 
+SCOPE = "model"  # what we write where Keras has the name of a class
 RATIO = 100  # times its stored size that a compressed tensor may have
 AGAIN = "fetch the file again"
 
@@ -33,6 +35,7 @@ class KerasStore:
         self.paths = [path]
         self._mapped = MappedFile(open_file(path), path)
         self._datasets: dict[str, Any] = {}
+        self._again: list[tuple[str, Any]] = []  # what other layers hold of a name
         self.tensors: dict[str, TensorInfo] = {}
         self._ignored: list[str] = []
         try:
@@ -55,13 +58,16 @@ class KerasStore:
         if dataset.dtype.kind not in "fiub":
             self._ignored.append(place)
             return
-        if name in self.tensors:
-            raise Refused(f"it holds two tensors of the name {quoted(name)}", AGAIN)
         if dataset.is_virtual or dataset.external:
             raise Refused(f"tensor {quoted(name)} lies in another file", "fetch a file that holds its tensors itself")
         stored = dataset.id.get_storage_size()
         if dataset.nbytes > stored * (RATIO if dataset.chunks else 1):
             raise Refused(f"tensor {quoted(name)} claims {dataset.nbytes} bytes, the file has {stored} for it", AGAIN)
+        if name in self.tensors:  # Keras saves a variable with every layer that uses it
+            if dataset.shape != self._datasets[name].shape or dataset.dtype != self._datasets[name].dtype:
+                raise Refused(f"it holds two tensors of the name {quoted(name)}", AGAIN)
+            self._again.append((name, dataset))
+            return
         self._datasets[name] = dataset
         self.tensors[name] = TensorInfo(tuple(dataset.shape), torch_dtype(dataset.dtype.str), self.paths[0])
 
@@ -80,7 +86,12 @@ class KerasStore:
             raise problem(self.paths[0], f"tensor {quoted(name)} is damaged ({str(error)[:200]})", AGAIN) from None
 
     def check_sums(self) -> list[Diagnostic]:
-        return []
+        place = Place(str(self.paths[0]))
+        return [
+            Diagnostic(f"{quoted(dataset.name)} is tensor {quoted(name)} once more, and differs", place)
+            for name, dataset in self._again
+            if not (dataset[()] == self._datasets[name][()]).all()
+        ]
 
     def close(self) -> None:
         self._file.close()
@@ -91,6 +102,29 @@ class KerasStore:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def write_keras(path: Path, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+    """Write weights as Keras saves those of a model, all or nothing: each under its layer, the first part of its name,
+    within the scope `model`. WeightsError if NumPy has no such type, DownloadError if the file cannot be written."""
+    h5py = _h5py(path)
+    layers: dict[str, list[str]] = {}
+    try:
+        with replacing(path) as target, h5py.File(target, "w") as file:
+            for name, tensor in tensors:
+                unknown = None if tensor.dtype in NAMES else f"HDF5 has no type for {tensor.dtype}"
+                if reason := valueless(name, tensor) or unknown:
+                    raise problem(path, f"tensor {quoted(name)} cannot be stored: {reason}")
+                layer = name.partition("/")[0]
+                weight = f"{SCOPE}/{name}:0"
+                layers.setdefault(layer, []).append(weight)
+                file.create_dataset(f"{layer}/{weight}", data=tensor.detach().cpu().contiguous().numpy())
+            for layer, weights in layers.items():
+                file[layer].attrs["weight_names"] = [weight.encode() for weight in weights]
+            file.attrs["layer_names"] = [layer.encode() for layer in layers]
+            file.attrs["backend"] = b"tensorflow"
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def _h5py(path: Path) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ...errors import Diagnostic, SpecError, WeightsError, did_you_mean
@@ -13,11 +15,13 @@ def read_config(
 ) -> dict[str, Any]:
     """The hparams a config states. Null counts as absent, unless the key is `nullable`.
 
-    `rules` is one entry of `configs:` (`match`, `read`, `keep`, `expect`, `ignore`), `name` the file for messages.
+    `rules` is one entry of `configs:` (`match`, `read`, `keep`, `expect`, `ignore`), `name` the file for messages. A
+    key `outer.inner` of the rules is one within a mapping.
     WeightsError lists everything that does not fit: another architecture, values the spec cannot express, unknown keys.
     """
     problems: list[Diagnostic] = []
     hparams: dict[str, Any] = {}
+    config = dict(_flat(config, {key.partition(".")[0] for key in _keys(rules) if "." in key}))
     known: set[str] = {*(rules.get("ignore") or ()), *(rules.get("match") or ()), *(rules.get("keep") or ())}
     for key, wanted in (rules.get("match") or {}).items():
         if config.get(key, wanted) != wanted:
@@ -36,8 +40,8 @@ def read_config(
                            help="write a spec that extends it with the right block")
             )  # fmt: skip
     for hparam, alternatives in (rules.get("read") or {}).items():
-        for way in alternatives if isinstance(alternatives, list) else [alternatives]:
-            key = way if isinstance(way, str) else way.get("key") or way["length_of"]
+        for way in _ways(alternatives):
+            key = _key(way)
             known.add(key)
             value = config.get(key)
             nullable = not isinstance(way, str) and way.get("nullable") and key in config
@@ -58,7 +62,8 @@ def read_config(
                     continue
                 value = table[value]
             hparams[hparam] = value
-    unknown = [key for key in config if key not in known]
+    globs = [key for key in known if "*" in key]
+    unknown = [key for key in config if key not in known and not any(fnmatchcase(key, glob) for glob in globs)]
     if unknown and not allow_unknown:
         problems += [
             Diagnostic(
@@ -75,6 +80,44 @@ def read_config(
     return hparams
 
 
+def _ways(alternatives: Any) -> list[Any]:
+    return alternatives if isinstance(alternatives, list) else [alternatives]
+
+
+def _key(way: str | Mapping[str, Any]) -> str:
+    return way if isinstance(way, str) else way.get("key") or way["length_of"]
+
+
+def _keys(rules: Mapping[str, Any]) -> Iterator[str]:
+    """What the rules read, expect or ignore."""
+    yield from (_key(way) for alternatives in (rules.get("read") or {}).values() for way in _ways(alternatives))
+    yield from rules.get("expect") or ()
+    yield from rules.get("ignore") or ()
+
+
+def _flat(config: Mapping[str, Any], groups: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """The config, what is within mappings of these names beside it, as `outer.inner`. A null says nothing."""
+    for key, value in config.items():
+        if key in groups and isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", one) for inner, one in value.items())
+        elif key not in groups or value is not None:
+            yield key, value
+
+
+def _nested(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `_flat`. A mapping in which nothing is said is null."""
+    result: dict[str, Any] = {}
+    for key, value in config.items():
+        outer, _, inner = key.partition(".")
+        if not inner:
+            result[key] = value
+        elif value is not None:
+            result[outer] = (result.get(outer) or {}) | {inner: value}
+        else:
+            result.setdefault(outer, None)
+    return result
+
+
 def _written(way: Mapping[str, Any]) -> bool:
     return "key" in way and "without" not in way and way.get("written", True)
 
@@ -85,24 +128,33 @@ def _table(values: Mapping[str, Any]) -> dict[str | bool, Any]:
 
 
 def _numbered(labels: Any) -> dict[int, str] | None:
-    """Labels by number; None for what is none (its length has been judged as `num_labels`)."""
+    """Labels by number; None for what is none (its length has been judged as `num_labels`), or says no more than the
+    numbers do."""
     try:
-        return {int(index): str(label) for index, label in labels.items()}
+        names = {int(index): str(label) for index, label in labels.items()}
     except (AttributeError, ValueError):
         return None
+    return None if names == _unnamed(len(names)) else names
+
+
+def _unnamed(count: int) -> dict[int, str]:
+    return {index: f"LABEL_{index}" for index in range(count)}
 
 
 def write_config(
     hparams: Mapping[str, Any], defaults: Mapping[str, Any], rules: Mapping[str, Any], *, head: str, format: str
 ) -> dict[str, Any]:
-    """The config that states these hparams. SpecError if one that was changed has no place in that format."""
+    """The config that states these hparams. SpecError if one that was changed has no place in that format, and is none
+    of those that its tensors tell or the caller always has to.
+
+    `rules` may have `shapes` beside what a config format has: the hparams that shapes tell.
+    """
     config: dict[str, Any] = dict(rules.get("match") or {})
     architectures = rules.get("architectures") or {}
     if head in architectures:
         config["architectures"] = [architectures[head]]
     for hparam, alternatives in (rules.get("read") or {}).items():
-        ways = alternatives if isinstance(alternatives, list) else [alternatives]
-        way = next((way for way in ways if isinstance(way, str) or _written(way)), None)
+        way = next((way for way in _ways(alternatives) if isinstance(way, str) or _written(way)), None)
         if way is None:
             continue
         value = hparams[hparam]
@@ -112,23 +164,30 @@ def write_config(
             config[way] = value
         else:
             theirs = [value]
-            if "values" in way:
+            if "values" in way and not (value is None and "." in way["key"]):
                 theirs = [key for key, ours in _table(way["values"]).items() if ours == value]
             if not theirs:
                 raise SpecError(f"{hparam} = {value!r} has no name in the {format} config `{way['key']}`")
             config[way["key"]] = theirs[0]
-    unsaid = [name for name in hparams if name not in (rules.get("read") or {}) and hparams[name] != defaults.get(name)]
+    said = {*(rules.get("read") or {}), *(rules.get("untold") or {}), *(rules.get("shapes") or {})}
+    unsaid = [name for name in hparams if name not in said and hparams[name] != defaults.get(name)]
     if unsaid:
         raise SpecError(
             *(
-                Diagnostic(f"{name} = {hparams[name]!r} cannot be said in a {format} config",
-                           help=f"whoever reads it would assume {defaults.get(name)!r}")
+                Diagnostic(f"{name} = {hparams[name]!r} cannot be said in {format}",
+                           help=f"whoever reads it would assume {defaults.get(name)!r}; if that will do: "
+                                f"--set {name}={shown_value(defaults.get(name))}")
                 for name in unsaid
             )
         )  # fmt: skip
     config |= rules.get("write") or {}
-    config |= _labels(hparams)
-    return config
+    config |= _labels(hparams) if "num_labels" in (rules.get("read") or {}) else {}
+    return _nested(config)
+
+
+def shown_value(value: Any) -> str:
+    """A value as `--set` takes it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _labels(hparams: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +195,7 @@ def _labels(hparams: Mapping[str, Any]) -> dict[str, Any]:
     count = hparams.get("num_labels")
     if count is None:
         return {}
-    names = hparams.get("id2label") or {index: f"LABEL_{index}" for index in range(count)}
+    names = hparams.get("id2label") or _unnamed(count)
     return {
         "id2label": {str(index): label for index, label in names.items()},
         "label2id": {label: index for index, label in names.items()},

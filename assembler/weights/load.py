@@ -14,6 +14,7 @@ from ..assemble import Skeleton
 from ..stores import Store
 from ..stores import verify as verify_store
 from ..ties import apply_ties
+from .mapping import make_constant
 from .plan import Plan, check_plan, make_plan
 from .report import LoadReport
 
@@ -70,6 +71,8 @@ def _pour(
         parts = source.pipeline.forward(store.read(stored_name), [shapes[target] for target in source.targets])
         for target, part in zip(source.targets, parts, strict=True):
             _assign(skeleton.model, target, part.to(device=device, dtype=dtype))
+    for target, constant in plan.constants.items():
+        _assign(skeleton.model, target, make_constant(constant, shapes[target]).to(device=device, dtype=dtype))
     unequal = _unequal(plan, store, skeleton.model, shapes)
     if unequal:
         raise WeightsError(*unequal)

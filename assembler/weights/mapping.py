@@ -6,22 +6,27 @@ saving is the same table read the other way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ...blocks import Layer
 from ...errors import Diagnostic, Place, SpecError, did_you_mean
-from .ops import OpError, Pipeline
-from .patterns import Pattern, PatternError, all_that_hold, expand, fill
+from .ops import UNSTACK, OpError, Pipeline
+from .patterns import Pattern, PatternError, all_that_hold, expand, fill, stored_names
 from .report import fold
 
 if TYPE_CHECKING:
     from ..model import Model
 
 HEADS = "heads."
+#: What a parameter can be where a format leaves it out.
+ZEROS, IDENTITY = "zeros", "identity"
+UNSTORED = "\0"  # before our name of a parameter that the format never has
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +39,44 @@ class Rule:
     ops: tuple[str, ...]
     place: Place | None
     kind: str | None = None  # of the layers it is about
+    absent: str = ""  # what it is where no tensor says
+    if_stored: bool = False  # counts only for files that have its tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One stored tensor and the parameters it makes. `stored` is without the file's prefix if `body`."""
+    """One stored tensor and the parameters it makes. `stored` is without the file's prefix if `body`; it is empty for
+    what the format never stores.
+
+    `absent`: what its parameter is where it is not stored, `ZEROS` or `IDENTITY`; else it has to be.
+    """
 
     stored: str
     targets: tuple[str, ...]
     pipeline: Pipeline
     body: bool
+    absent: str = ""
 
 
 def find_sources(
-    model: Model, section: Mapping[str, Any], format: str, *, fresh: Collection[str] = ()
+    model: Model,
+    section: Mapping[str, Any],
+    format: str,
+    *,
+    fresh: Collection[str] = (),
+    stored: Collection[str] = (),
 ) -> list[Source]:
     """Where each parameter of an assembled model is stored; `section` is the interpolated one of the format.
 
-    Those of `fresh` parts and heads may have no rule. SpecError as for `expand_rules`.
+    Those of `fresh` parts and heads may have no rule. `stored` are the names in a file, without its prefix.
+    SpecError as for `expand_rules`.
     """
     rules = section.get("rules") or {}
     places = {key: model.spec.place(("weights", format, "rules", key)) for key in rules}
     owners = [*model.part_names, *(f"{HEADS}{name}" for name in model.heads)]
     compiled = compile_rules(rules, places, owners, set(layer_kinds(model).values()))
-    return expand_rules(model, compiled, section.get("leaves") or {}, fresh=fresh, where=f"weights.{format}.rules")
+    where = f"weights.{format}.rules"
+    return expand_rules(model, compiled, section.get("leaves") or {}, fresh=fresh, stored=stored, where=where)
 
 
 def compile_rules(
@@ -66,20 +85,23 @@ def compile_rules(
     """Rules of the spec whose `when` holds (already interpolated), choices expanded. SpecError if they are malformed.
 
     A rule about a part, a head or a kind of layer that the model does not have is left out; `parts` and `kinds` are
-    those it has. Of alternatives the first counts that is for all kinds, and before it those for one kind each.
+    those it has. Of alternatives the first counts that is for all kinds and files, and before it those for some.
     """
     compiled, problems, present = [], [], set(parts)
     for key, value in rules.items():
         try:
             for chosen in all_that_hold(value, "from"):
-                kind = chosen.get("kind")
+                kind, if_stored = chosen.get("kind"), bool(chosen.get("if_stored"))
                 for left, right in expand(key, chosen["from"]) if kind is None or kind in kinds else ():
-                    if _owner(left) not in present:
+                    if owner_of(left) not in present:
                         continue
                     stored, *ops = (piece.strip() for piece in right.split("|"))
                     Pipeline.parse(ops)
-                    compiled.append(Rule(key, Pattern(left), stored, tuple(ops), places.get(key), kind))
-                if kind is None:
+                    compiled.append(
+                        Rule(key, Pattern(left), stored, tuple(ops), places.get(key), kind,
+                             chosen.get("absent") or "", if_stored)
+                    )  # fmt: skip
+                if kind is None and not if_stored:
                     break
         except (PatternError, OpError) as error:
             problems.append(Diagnostic(str(error), place=places.get(key)))
@@ -88,20 +110,26 @@ def compile_rules(
     return compiled
 
 
-def names_of_absent(rules: Mapping[str, Any], parts: Iterable[str]) -> list[Pattern]:
-    """Stored modules and tensors of rules about parts and heads that are not among `parts`: a spec that deletes parts
-    of the one it extends still knows what they are stored as."""
+def names_of_absent(rules: Mapping[str, Any], parts: Iterable[str]) -> re.Pattern[str]:
+    """Matches the stored modules and tensors of rules about parts and heads that are not among `parts`: a spec that
+    deletes parts of the one it extends still knows what they are stored as."""
     present = set(parts)
-    return [
-        Pattern(right.partition("|")[0].strip())
+    rights = [
+        right.partition("|")[0].strip()
         for key, value in rules.items()
         for chosen in all_that_hold(value, "from")
         for left, right in expand(key, chosen["from"])
-        if _owner(left) not in present
+        if owner_of(left) not in present
     ]
+    return re.compile("|".join(map(stored_names, rights)) or r"(?!)")
 
 
-def _owner(name: str) -> str:
+def make_constant(constant: str, shape: Sequence[int]) -> Tensor:
+    """What a parameter is that a format leaves out."""
+    return torch.eye(shape[0]) if constant == IDENTITY else torch.zeros(*shape)
+
+
+def owner_of(name: str) -> str:
     """The part a parameter or rule is about: `encoder`, or `heads.masked_lm`."""
     pieces = name.split(".")
     return ".".join(pieces[: 2 if name.startswith(HEADS) else 1])
@@ -113,12 +141,13 @@ def expand_rules(
     leaves: Mapping[str, Mapping[str, str]],
     *,
     fresh: Collection[str] = (),
+    stored: Collection[str] = (),
     where: str = "rules",
 ) -> list[Source]:
     """The source of every parameter of `model`, tied names included, in the model's order.
 
-    `where` names the table for messages. SpecError lists parameters with no rule or several, and rules that match
-    nothing.
+    Rules that count only for files with their tensor do so if it is among `stored`, and come before others. `where`
+    names the table for messages. SpecError lists parameters with no rule or several, and rules that match nothing.
     """
     sources: dict[str, Source] = {}
     used: set[str] = set()
@@ -131,27 +160,30 @@ def expand_rules(
     for name in names:
         owner, _, leaf = name.rpartition(".")
         kind = next((kind for layer, kind in of_layers.items() if name.startswith(f"{layer}.")), None)
-        found = [(rule, values, "") for rule, values in _matching(name, kind, rules)]
+        suffix = leaves.get(kinds[owner], {}).get(leaf, f".{leaf}")
+        own, of_module = _matching(name, "", kind, rules), _matching(owner, suffix, kind, rules)
+        found = _that_count([*own, *of_module], stored, special=True) or _that_count(own or of_module, stored)
+        used.update(one.rule.key for one in (*own, *of_module))
         if not found:
-            suffix = leaves.get(kinds[owner], {}).get(leaf, f".{leaf}")
-            found = [(rule, values, suffix) for rule, values in _matching(owner, kind, rules)]
-        if not found:
-            if canonical[name] == name and _owner(name) not in fresh:
+            if canonical[name] == name and owner_of(name) not in fresh:
                 homeless.append(name)
             continue
         if len(found) > 1:
-            lines = " and ".join(f"`{rule.key}`" for rule, _, _ in found)
-            problems.append(Diagnostic(f"several rules say where `{name}` is stored: {lines}", found[1][0].place))
+            lines = " and ".join(f"`{one.rule.key}`" for one in found)
+            problems.append(Diagnostic(f"several rules say where `{name}` is stored: {lines}", found[1].rule.place))
             continue
-        rule, values, suffix = found[0]
-        used.add(rule.key)
-        suffix, *leaf_ops = (piece.strip() for piece in suffix.split("|"))
-        members = rule.left.members(values)
-        members = [f"{m}.{leaf}" for m in members] if rule.left.match(name) is None else members
-        stored = fill(rule.right, values) + suffix
+        one = found[0]
+        members = one.rule.left.members(one.values)
+        members = [f"{m}.{leaf}" for m in members] if one.rule.left.match(name) is None else members
         targets = tuple(canonical.get(member, member) for member in members)
-        pipeline = Pipeline.parse([*leaf_ops, *rule.ops])
-        sources.setdefault(stored, Source(stored, targets, pipeline, not name.startswith(HEADS)))
+        key = one.stored or f"{UNSTORED}{targets[0]}"
+        earlier = sources.get(key)
+        if earlier is None:
+            body = not name.startswith(HEADS)
+            sources[key] = Source(one.stored, targets, one.pipeline, body, one.rule.absent)
+        elif one.pipeline.end == UNSTACK:
+            more = (target for target in targets if target not in earlier.targets)
+            sources[key] = replace(earlier, targets=(*earlier.targets, *more))
     problems += [
         Diagnostic(f"no rule says where `{name}` is stored", help=_closest(name, rules, where))
         for name in fold(homeless)
@@ -167,13 +199,35 @@ def expand_rules(
     return list(sources.values())
 
 
-def _matching(name: str, kind: str | None, rules: Sequence[Rule]) -> list[tuple[Rule, dict[str, str]]]:
-    """The rules about a name in a layer of this kind; of a rule's alternatives the first."""
-    found: dict[tuple[str, str], tuple[Rule, dict[str, str]]] = {}
-    for rule in rules:
-        if rule.kind in (None, kind) and (values := rule.left.match(name)) is not None:
-            found.setdefault((rule.key, rule.left.text), (rule, values))
-    return list(found.values())
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A rule that answers for a name, and the stored tensor that it means."""
+
+    rule: Rule
+    values: Mapping[str, str]
+    stored: str
+    pipeline: Pipeline
+
+
+def _matching(name: str, suffix: str, kind: str | None, rules: Sequence[Rule]) -> list[_Match]:
+    """The rules about a name in a layer of this kind. `suffix`: what follows the stored name, with operations that come
+    first."""
+    ending, *leaf_ops = (piece.strip() for piece in suffix.split("|"))
+    return [
+        _Match(rule, values, fill(rule.right, values) + ending, Pipeline.parse([*leaf_ops, *rule.ops]))
+        for rule in rules
+        if rule.kind in (None, kind) and (values := rule.left.match(name)) is not None
+    ]
+
+
+def _that_count(found: Sequence[_Match], stored: Collection[str], *, special: bool = False) -> list[_Match]:
+    """Of each rule's alternatives the first that holds for a file with these names; with `special` only what holds for
+    some files."""
+    first: dict[tuple[str, str], _Match] = {}
+    for one in found:
+        if one.stored in stored if one.rule.if_stored else not special:
+            first.setdefault((one.rule.key, one.rule.left.text), one)
+    return list(first.values())
 
 
 def layer_kinds(model: nn.Module) -> dict[str, str]:

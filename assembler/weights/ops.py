@@ -75,29 +75,49 @@ def _flatten(text: str, dim: int, *sizes: int) -> Op:
     return Op(text, lambda tensor: tensor.flatten(dim, end - 1), lambda tensor: tensor.unflatten(dim, sizes), shape)
 
 
-_OPS: dict[str, Callable[..., Op]] = {"t": _transpose, "permute": _permute, "squeeze": _squeeze, "flatten": _flatten}
-CHUNK = "chunk"
+def _rope(text: str, heads: int) -> Op:
+    """The rows of each head: pairs that are rotated together stored side by side -> all firsts, then all seconds."""
+
+    def shape(stored: Shape) -> Shape:
+        if not stored or not heads or stored[0] % (2 * heads):
+            raise OpError(f"`{text}` wants rows for {heads} heads of even size in {list(stored)}")
+        return stored
+
+    def forward(tensor: Tensor) -> Tensor:
+        return tensor.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+
+    def inverse(tensor: Tensor) -> Tensor:
+        return tensor.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+
+    return Op(text, forward, inverse, shape)
+
+
+_OPS: dict[str, Callable[..., Op]] = {
+    "t": _transpose, "permute": _permute, "squeeze": _squeeze, "flatten": _flatten, "rope": _rope,
+}  # fmt: skip
+#: What makes several tensors of one, along its first dimension: pieces of it, or what it has at each index.
+CHUNK, UNSTACK = "chunk", "unstack"
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Operations in a row; `chunk` at the end makes several tensors, cut along the first dimension."""
+    """Operations in a row; `chunk` or `unstack` at the end makes several tensors."""
 
     ops: tuple[Op, ...] = ()
-    chunk: bool = False
+    end: str = ""
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Pipeline:
         """From the texts between the bars."""
         ops = []
         for position, text in enumerate(texts):
-            if text == CHUNK:
+            if text in (CHUNK, UNSTACK):
                 if position != len(texts) - 1:
-                    raise OpError("`chunk` makes several tensors and comes last")
-                return cls(tuple(ops), chunk=True)
+                    raise OpError(f"`{text}` makes several tensors and comes last")
+                return cls(tuple(ops), text)
             match = re.fullmatch(r"(\w+)(?:\(([\d,\s]*)\))?", text)
             if match is None or match[1] not in _OPS:
-                raise OpError(f"no operation `{text}`; there are {', '.join(sorted([*_OPS, CHUNK]))}")
+                raise OpError(f"no operation `{text}`; there are {', '.join(sorted([*_OPS, CHUNK, UNSTACK]))}")
             numbers = [int(number) for number in (match[2] or "").split(",") if number.strip()]
             try:
                 ops.append(_OPS[match[1]](text, *numbers))
@@ -114,19 +134,23 @@ class Pipeline:
     def fits(self, stored: Shape, targets: Sequence[Shape]) -> bool:
         """Whether a stored shape makes just these of ours. OpError as for `shape`."""
         made = self.shape(stored)
-        if not self.chunk:
-            return [made] == list(targets)
-        return (sum(t[0] for t in targets), *made[1:]) == made and all(t[1:] == made[1:] for t in targets)
+        if self.end == CHUNK:
+            return (sum(t[0] for t in targets), *made[1:]) == made and all(t[1:] == made[1:] for t in targets)
+        if self.end == UNSTACK:
+            return made[:1] == (len(targets),) and all(target == made[1:] for target in targets)
+        return [made] == list(targets)
 
     def forward(self, stored: Tensor, targets: Sequence[Shape]) -> list[Tensor]:
-        """Stored to ours, without copying."""
+        """Stored to ours, without copying where the operations allow."""
         for op in self.ops:
             stored = op.forward(stored)
-        return list(stored.split([t[0] for t in targets])) if self.chunk else [stored]
+        if self.end == UNSTACK:
+            return list(stored.unbind())
+        return list(stored.split([t[0] for t in targets])) if self.end else [stored]
 
     def inverse(self, ours: Sequence[Tensor]) -> Tensor:
         """Ours to stored."""
-        tensor = torch.cat(list(ours)) if self.chunk else ours[0]
+        tensor = torch.stack(list(ours)) if self.end == UNSTACK else torch.cat(list(ours)) if self.end else ours[0]
         for op in reversed(self.ops):
             tensor = op.inverse(tensor)
         return tensor

@@ -1,7 +1,8 @@
 """The notation of mapping rules: `encoder.layers.{i}.attention.(query,key,value).{weight,bias}`.
 
 `{a,b}` stands for each word in turn, paired by position with the group of the same rank on the other side;
-`{i}` is an index, `{i:03d}` a formatted one; `(a,b,c)` on the left means that one stored tensor makes several of ours.
+`{i}` is an index, on the right also computed and formatted: `{4*i+2:03d}`. `{_i}` is `_1`, `_2`, … and nothing at all
+for 0. `(a,b,c)` on the left means that one stored tensor makes several of ours.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from typing import Any
 
 _CHOICE = re.compile(r"\{([^{}:]*,[^{}]*)\}")
 _GROUP = re.compile(r"\(([^()]*)\)")
-_INDEX = re.compile(r"\{([a-z])(?::([^{}]*))?\}")
+_INDEX = re.compile(r"\{([a-z])\}")
+_COMPUTED = re.compile(
+    r"\{(?P<gap>_?)(?:(?P<factor>\d+)\*)?(?P<name>[a-z])(?:\+(?P<offset>\d+))?(?::(?P<format>[^{}]*))?\}"
+)
 
 
 #: Names that one rule may stand for.
@@ -56,10 +60,9 @@ def expand(left: str, right: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A left side without choices. With `glob`, `*` stands for anything."""
+    """A left side without choices."""
 
     text: str
-    glob: bool = False
 
     @cached_property
     def group(self) -> tuple[str, ...]:
@@ -71,17 +74,14 @@ class Pattern:
     def _regex(self) -> re.Pattern[str]:
         parts, end, seen = [], 0, set()
         for token in re.finditer(rf"{_GROUP.pattern}|{_INDEX.pattern}", self.text):
-            parts.append(self._literal(self.text[end : token.start()]))
+            parts.append(re.escape(self.text[end : token.start()]))
             if token[1] is not None:
                 parts.append("(?P<group>" + "|".join(map(re.escape, self.group)) + ")")
             else:
                 parts.append(rf"(?P={token[2]})" if token[2] in seen else rf"(?P<{token[2]}>\d+)")
                 seen.add(token[2])
             end = token.end()
-        return re.compile("".join([*parts, self._literal(self.text[end:])]))
-
-    def _literal(self, text: str) -> str:
-        return ".*".join(map(re.escape, text.split("*"))) if self.glob else re.escape(text)
+        return re.compile("".join([*parts, re.escape(self.text[end:])]))
 
     def match(self, name: str) -> dict[str, str] | None:
         """What the indices (and `group`) stand for in `name`."""
@@ -95,9 +95,36 @@ class Pattern:
         return [fill(_GROUP.sub(word, self.text, count=1), values) for word in self.group]
 
 
-def fill(template: str, values: dict[str, str]) -> str:
-    """The template with its indices replaced."""
-    return _INDEX.sub(lambda m: format(int(values[m[1]]), m[2] or "d") if m[1] in values else m[0], template)
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """The template with its indices replaced, those that `values` has. PatternError if one cannot be formatted so."""
+
+    def number(found: re.Match[str]) -> str:
+        if found["name"] not in values:
+            return found[0]
+        index = int(found["factor"] or 1) * int(values[found["name"]]) + int(found["offset"] or 0)
+        try:
+            text = format(index, found["format"] or "d")
+        except ValueError:
+            raise PatternError(f"`{found[0]}` in `{template}`: `{found['format']}` formats no number") from None
+        return text if not found["gap"] else f"_{text}" if index else ""
+
+    return _COMPUTED.sub(number, template)
+
+
+def stored_names(template: str) -> str:
+    """A regular expression for the stored names that a template can make. `*` stands for anything, and so does an
+    hparam of a spec that is not interpolated."""
+    pieces, end = [], 0
+    for found in re.finditer(rf"\*|\$\{{[^}}]*\}}|{_COMPUTED.pattern}", template):
+        pieces.append(re.escape(template[end : found.start()]))
+        pieces.append(".*" if found["name"] is None else r"(?:_\d+)?" if found["gap"] else r"\d+")
+        end = found.end()
+    return "".join([*pieces, re.escape(template[end:])])
+
+
+def indices(template: str) -> set[str]:
+    """The letters of a template's indices."""
+    return {found["name"] for found in _COMPUTED.finditer(template)}
 
 
 def all_that_hold(value: Any, key: str) -> Iterator[Mapping[str, Any]]:

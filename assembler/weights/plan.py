@@ -10,10 +10,10 @@ from typing import Any
 from ...errors import Diagnostic, Note, WeightsError, did_you_mean
 from ..assemble import Skeleton, assemble_whole
 from ..stores import TensorInfo
-from .mapping import HEADS, Source, canonical_names, names_of_absent
+from .mapping import HEADS, IDENTITY, ZEROS, Source, canonical_names, names_of_absent
 from .names import OWN_FORMAT
 from .ops import OpError, Pipeline
-from .patterns import Pattern
+from .patterns import stored_names
 from .report import fold
 
 
@@ -23,6 +23,7 @@ class Plan:
 
     reads: list[tuple[str, Source]] = field(default_factory=list)
     duplicates: list[tuple[str, Source]] = field(default_factory=list)
+    constants: dict[str, str] = field(default_factory=dict)  # our name -> what it is, since no tensor says
     fresh: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)  # our name -> the stored name looked for
     misshapen: list[tuple[str, str]] = field(default_factory=list)  # our name, what is wrong
@@ -34,7 +35,7 @@ class Plan:
 class Stored:
     """The names of a checkpoint, as the mapping sees them: old spellings renewed, the file's prefix decided."""
 
-    def __init__(self, tensors: Mapping[str, TensorInfo], section: Mapping[str, Any], sources: list[Source]) -> None:
+    def __init__(self, tensors: Mapping[str, TensorInfo], section: Mapping[str, Any]) -> None:
         self.tensors = tensors
         self.actual = {name: name for name in tensors}
         for old, new in (section.get("accept") or {}).items():
@@ -43,12 +44,20 @@ class Stored:
                 if name.endswith(old) and renewed not in tensors:
                     del self.actual[name]
                     self.actual[renewed] = name
-        body = [source.stored for source in sources if source.body]
-        prefixes = section.get("prefix") or [""]
-        self.prefix = max(prefixes, key=lambda prefix: sum(prefix + name in self.actual for name in body))
+        self.prefixes: list[str] = section.get("prefix") or [""]
+        self.prefix = self.prefixes[0]
         self._twins: dict[str, list[str]] = {}
         for twin, name in (section.get("duplicates") or {}).items():
             self._twins.setdefault(name, []).append(twin)
+
+    def bare_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every shape by name, with and without what may be a prefix."""
+        return {name.removeprefix(prefix): self.shape(name) for prefix in (*self.prefixes, "") for name in self.actual}
+
+    def decide(self, sources: list[Source]) -> None:
+        """Settle the prefix: the one with which most tensors of the body are there."""
+        body = [source.stored for source in sources if source.body]
+        self.prefix = max(self.prefixes, key=lambda prefix: sum(prefix + name in self.actual for name in body))
 
     def names(self, source: Source) -> list[str]:
         """Where a source's tensor may stand, the usual name first. The twin of a part may be a head's."""
@@ -60,19 +69,29 @@ class Stored:
         return tuple(self.tensors[self.actual[name]].shape)
 
 
+def read_through(
+    skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
+) -> tuple[str, Mapping[str, Any], Stored, list[Source]]:
+    """The format that a checkpoint is read in (`format`, unless its names are our own), the spec's section about it,
+    the names in the file, and where each parameter is stored."""
+    canonical = canonical_names(skeleton.model)
+    own = [Source(name, (canonical[name],), Pipeline(), not name.startswith(HEADS)) for name in canonical]
+    ours = sum(source.stored in tensors for source in own)
+    if not format or ours > min(len(own), len(tensors)) / 2:
+        format, sources, section = OWN_FORMAT, own, {}
+        stored = Stored(tensors, section)
+    else:
+        section = skeleton.sections["weights"][format]
+        stored = Stored(tensors, section)
+        sources = skeleton.sources(format, stored.bare_shapes())
+    stored.decide(sources)
+    return format, section, stored, sources
+
+
 def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str) -> tuple[Plan, str]:
     """Match parameters and stored tensors by name and shape. Returns the plan and the format that it read."""
     model = skeleton.model
-    canonical = canonical_names(model)
-    own = [Source(name, (canonical[name],), Pipeline(), False) for name in canonical]
-    sources: list[Source] = own
-    section: Mapping[str, Any] = {}
-    if not format or sum(source.stored in tensors for source in own) > len(own) / 2:
-        format = OWN_FORMAT
-    else:
-        sources, section = skeleton.sources(format), skeleton.sections["weights"][format]
-    stored = Stored(tensors, section, sources)
-
+    format, section, stored, sources = read_through(skeleton, tensors, format)
     plan = Plan()
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     covered: set[str] = set()
@@ -83,7 +102,7 @@ def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
                 continue
             again = name in consumed
             consumed.add(name)
-            problem = _misfit(source, stored.shape(name), [shapes[target] for target in source.targets])
+            problem = misfit(source, stored.shape(name), [shapes[target] for target in source.targets])
             if problem:
                 plan.misshapen += [(target, problem) for target in source.targets]
                 covered.update(source.targets)
@@ -99,7 +118,8 @@ def make_plan(skeleton: Skeleton, tensors: Mapping[str, TensorInfo], format: str
     return plan, format
 
 
-def _misfit(source: Source, stored: tuple[int, ...], targets: list[tuple[int, ...]]) -> str | None:
+def misfit(source: Source, stored: tuple[int, ...], targets: list[tuple[int, ...]]) -> str | None:
+    """Why a stored shape does not make the parameters of a source; None if it does."""
     try:
         if source.pipeline.fits(stored, targets):
             return None
@@ -117,25 +137,28 @@ def _sort_missing(
     shapes: Mapping[str, tuple[int, ...]],
     covered: set[str],
 ) -> None:
-    expected = {target: stored.names(source)[0] for source in reversed(sources) for target in source.targets}
-    for name in shapes:
+    expected = {target: source for source in reversed(sources) for target in source.targets}
+    for name, shape in shapes.items():
         if name in covered:
+            continue
+        constant = expected[name].absent if name in expected else ""
+        if constant == ZEROS or (constant == IDENTITY and len(shape) == 2 and shape[0] == shape[1]):
+            plan.constants[name] = constant
             continue
         owner = next((owner for owner in skeleton.fresh if name.startswith(owner + ".")), None)
         if owner is not None and not any(other.startswith(owner + ".") for other in covered):
             plan.fresh.append(name)
         else:
-            plan.missing[name] = expected[name]
+            plan.missing[name] = stored.names(expected[name])[0]
 
 
 def _sort_leftovers(
     plan: Plan, skeleton: Skeleton, format: str, section: Mapping[str, Any], stored: Stored, consumed: set[str]
 ) -> None:
     leftover = [name for name in stored.actual if name not in consumed]
-    ignore = [Pattern(text, glob=True) for text in section.get("ignore") or ()]
+    ignore = re.compile("|".join(map(stored_names, section.get("ignore") or ())) or r"(?!)")
     for name in leftover[:]:
-        spellings = (name, name.removeprefix(stored.prefix))
-        if any(pattern.match(spelling) is not None for pattern in ignore for spelling in spellings):
+        if ignore.fullmatch(name) or ignore.fullmatch(name.removeprefix(stored.prefix)):
             plan.ignored.append(stored.actual[name])
             leftover.remove(name)
     if not leftover:
@@ -144,14 +167,15 @@ def _sort_leftovers(
     if format == OWN_FORMAT:
         known = set(canonical_names(whole.model))
     else:
-        known = {name for source in whole.sources(format) for name in stored.names(source)}
-        known |= {stored.prefix + source.stored for source in whole.sources(format)}
+        every = whole.sources(format, stored.bare_shapes())
+        known = {name for source in every for name in stored.names(source)}
+        known |= {stored.prefix + source.stored for source in every}
     owners = [*whole.model.part_names, *(f"{HEADS}{name}" for name in whole.model.heads)]
     absent = names_of_absent(section.get("rules") or {}, owners)
     for name in leftover:
         tensor = name.removeprefix(stored.prefix)
         spellings = (tensor, re.split(r"[./][^./]*$", tensor)[0])  # its own name, and its module's
-        gone = any(pattern.match(spelling) is not None for pattern in absent for spelling in spellings)
+        gone = any(map(absent.fullmatch, spellings))
         (plan.unused if gone or name in known else plan.unexpected).append(stored.actual[name])
 
 

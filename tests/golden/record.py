@@ -12,7 +12,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 #: What adds the same number to all scores of a softmax.
 UNSEEN = (
-    "key.bias", "k_lin.bias", "start_logits.dense.bias", "end_logits.LayerNorm.bias", "end_logits.dense_1.bias",
+    "key.bias", "k_lin.bias", "k_proj.bias", "Wk.bias", "start_logits.dense.bias", "end_logits.LayerNorm.bias",
+    "end_logits.dense_1.bias",
 )  # fmt: skip
 
 Outputs = dict[str, Any]  # name -> tensor or sequence of tensors
@@ -34,6 +35,7 @@ class Call:
     """One forward pass (and, with `train`, the gradients of its loss with respect to every parameter).
 
     `head` is None for the body without a head. `carry` feeds an output of an earlier call: {"mems": "segment_1"}.
+    `options` are hyper-parameters, by our names, with which this call was made whatever the checkpoint says.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Call:
     head: str | None = None
     carry: Mapping[str, str] = field(default_factory=dict)
     train: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def draw_weights(model: nn.Module, seed: int, std: float = 0.3) -> None:
@@ -82,7 +85,7 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _play(model: nn.Module, calls: Sequence[Call], run: Run, dtype: torch.dtype) -> dict[str, Tensor]:
+def play(model: nn.Module, calls: Sequence[Call], run: Run, dtype: torch.dtype) -> dict[str, Tensor]:
     said: dict[str, Outputs] = {}
     tensors: dict[str, Tensor] = {}
     for call in calls:
@@ -103,7 +106,7 @@ def _play(model: nn.Module, calls: Sequence[Call], run: Run, dtype: torch.dtype)
 def _check_every_parameter_matters(
     model: nn.Module, calls: Sequence[Call], run: Run, before: Mapping[str, Tensor]
 ) -> None:
-    calls = [Call(c.name, c.inputs, c.head, c.carry) for c in calls]
+    calls = [replace(call, train=False) for call in calls]
     for name, parameter in model.named_parameters():
         if name.endswith(UNSEEN):
             continue
@@ -111,22 +114,26 @@ def _check_every_parameter_matters(
         with torch.no_grad():
             noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
             parameter.add_(0.1 * noise.to(parameter))
-        after = _play(model, calls, run, parameter.dtype)
+        after = play(model, calls, run, parameter.dtype)
         change = max(float((after[key] - before[key]).abs().max()) for key in after)
         assert change > 1e-3, f"{name} hardly moves any output ({change:.1e}): nobody would notice if it were lost"
         with torch.no_grad():
             parameter.copy_(kept)
 
 
-def record(folder: Path, reference: str, model: nn.Module, calls: Sequence[Call], run: Run) -> None:
+def record(
+    folder: Path, reference: str, model: nn.Module, calls: Sequence[Call], run: Run,
+    about: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Run the calls in float32 and float64 and write `expected.safetensors` and `case.json` beside the checkpoint.
 
-    `model` must have been read back from the checkpoint in `folder`, so that what is stored is what was run.
+    `model` must have been read back from the checkpoint in `folder`, so that what is stored is what was run. `about` is
+    what else the case says.
     """
     double = copy.deepcopy(model).double()
-    single = _play(model, calls, run, torch.float32)
+    single = play(model, calls, run, torch.float32)
     with _no_downcast():
-        exact = _play(double, calls, run, torch.float64)
+        exact = play(double, calls, run, torch.float64)
         _check_every_parameter_matters(double, calls, run, exact)
     gap = {key: float((single[key].double() - exact[key]).abs().max()) for key in single}
     assert all(torch.isfinite(value).all() for value in single.values()), "a reference output is not finite"
@@ -135,6 +142,7 @@ def record(folder: Path, reference: str, model: nn.Module, calls: Sequence[Call]
         inputs |= _flat(f"{call.name}/in", call.inputs)
     save_file({**inputs, **single}, str(folder / "expected.safetensors"))
     case = {
+        **(about or {}),
         "reference": f"{reference}, torch {torch.__version__}",
         "class": type(model).__name__,
         "calls": [
@@ -145,6 +153,7 @@ def record(folder: Path, reference: str, model: nn.Module, calls: Sequence[Call]
                 "carry": dict(call.carry),
                 "train": call.train,
                 "outputs": sorted({k.split("/")[2].split(".")[0] for k in single if k.startswith(f"{call.name}/out/")}),
+                **({"set": dict(call.options)} if call.options else {}),
             }
             for call in calls
         ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelwright.assembler.language.spec import find_pretrained, load_spec
-from modelwright.assembler.weights.names import find_repository
+from modelwright.assembler.weights.names import find_named
 
 NAMES = {
     "gpt": {"openai-gpt": "openai-community/openai-gpt"},
@@ -27,6 +27,17 @@ NAMES = {
     },
     "bart": {f"bart-{name}": f"facebook/bart-{name}" for name in ("base", "large", "large-cnn", "large-mnli")},
     "t5": {f"t5-{size}": f"google-t5/t5-{size}" for size in ("small", "base", "large", "3b", "11b")},
+    "albert": {
+        f"albert-{size}-v{version}": f"albert/albert-{size}-v{version}"
+        for size in ("base", "large", "xlarge", "xxlarge") for version in (1, 2)
+    },
+    "electra": {
+        f"electra-{size}-{side}": f"google/electra-{size}-{side}"
+        for size in ("small", "base", "large") for side in ("generator", "discriminator")
+    },
+    "llama": {"llama-7b": "huggyllama/llama-7b", "llama-2-7b-chat": "meta-llama/Llama-2-7b-chat-hf"}
+    | {f"llama-{name.lower()}": f"meta-llama/Llama-{name}" for name in ("3.1-8B", "3.2-1B-Instruct")}
+    | {"llama-3-8b": "meta-llama/Meta-Llama-3-8B"},
     "ctrl": {"ctrl": "Salesforce/ctrl"},
     "reformer": {f"reformer-{name}": f"google/reformer-{name}" for name in ("crime-and-punishment", "enwik8")},
 }  # fmt: skip
@@ -34,11 +45,12 @@ NAMES = {
 
 @pytest.mark.parametrize("spec,name", [(spec, name) for spec, names in NAMES.items() for name in names])
 def test_name(spec: str, name: str) -> None:
-    assert find_repository(name) == (spec, NAMES[spec][name])
+    found = find_named(name)
+    assert (found.spec, found.target) == (spec, NAMES[spec][name])
 
 
 #: Checkpoints that the Hugging Face team itself trained have no other release, and XLM's authors list no causal one.
-OWN = ("distil", "t5-v1_1", "flan-t5", "bert-base-german", "-finetuned-", "xlm-clm-")
+OWN = ("distil", "flan-t5", "reformer-crime", "bert-base-german", "-finetuned-", "xlm-clm-")
 
 
 @pytest.mark.parametrize("spec", NAMES)

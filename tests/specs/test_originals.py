@@ -74,3 +74,43 @@ def test_written_back(originals: Path, tmp_path: Path) -> None:
     assert config.items() <= json.loads((tmp_path / "bert_config.json").read_text()).items()
     again = mw.build(weights=tmp_path, head="pretraining").state_dict()
     assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("flags", ["", "mem", "mem_same_length", "mem_same_length_hf"])
+def test_transformer_xl(flags: str, originals: Path) -> None:
+    inputs, expected, _ = case(originals / "transformer_xl")
+    options: dict = {"memory_length": 10, "clamp_length": 14, "same_length": "same_length" in flags}
+    if not flags:
+        options = {"memory_length": 0, "clamp_length": 1000, "same_length": False}
+    if flags.endswith("hf"):  # what the PyTorch code sees
+        options["attention_window"] = options["memory_length"]
+    model = mw.build(weights=originals / "transformer_xl" / "release", head="causal_lm", **options)
+    assert (model.spec.name, model.load_report.format) == ("transfo_xl", "google")
+    assert not model.load_report.missing and not model.load_report.unexpected
+    with torch.no_grad():
+        first = model(inputs["input_ids"], output_hidden_states=True)
+        second = model(inputs["input_ids_2"], mems=first.mems, output_hidden_states=True)
+    found = {"": first} if not flags else {f"{flags}_segment_1_": first, f"{flags}_segment_2_": second}
+    for prefix, output in found.items():
+        close(output.hidden_states[-1], expected[f"{prefix}last_hidden_state"])
+        close(output.logits, expected[f"{prefix}log_probs"])
+    if flags:
+        for ours, theirs in zip(second.mems, expected[f"{flags}_after_segment_2"], strict=True):
+            close(ours, theirs)
+
+
+def test_gpt(originals: Path) -> None:
+    inputs, expected, about = case(originals / "gpt")
+    release = originals / "gpt" / "release"
+    with pytest.raises(mw.WeightsError, match="num_attention_heads"):
+        mw.build(weights=release)
+    heads = about["hparams_not_in_release"]["n_head"]
+    model = mw.build(weights=release, head="causal_lm", num_attention_heads=heads)
+    body = mw.build(weights=release, num_attention_heads=heads)
+    with torch.no_grad():
+        close(body(**inputs).last_hidden_state, expected["last_hidden_state"])
+        close(model(**inputs).logits, expected["lm_logits"])
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=2e-5)

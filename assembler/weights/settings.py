@@ -1,0 +1,119 @@
+"""What a checkpoint says of its hparams: in a config beside the tensors or among them, and by their shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import Diagnostic, Note, WeightsError
+from ..language.spec import Spec
+from ..stores import PartedStore
+from .checkpoint import Checkpoint
+from .config import read_config
+from .gin import read_gin
+from .names import parts, read_json
+from .patterns import stored_names
+from .plan import Stored
+from .shapes import read_shapes
+
+
+def read_settings(
+    spec: Spec, checkpoint: Checkpoint | None, format: str, *, allow_unknown: bool = False
+) -> tuple[Spec, dict[str, Any]]:
+    """The spec with what the format says of every checkpoint, and the hparams that this one tells, less those that the
+    spec or the caller states explicitly.
+
+    Shapes beat the config. WeightsError if the config does not fit, or an hparam is told by nobody.
+    """
+    if checkpoint is None or not format:
+        return spec, {}
+    explicit = spec.composition.explicit
+    rules = spec.sections["configs"].get(format) or {}
+    config, name = find_config(checkpoint, rules)
+    values = {}
+    if config is not None:
+        checkpoint.config, checkpoint.config_name = config, name
+        values = read_config(config, rules, name=name, spec=spec.name, allow_unknown=allow_unknown)
+    if checkpoint.store is not None:
+        section = spec.sections["weights"][format]
+        shapes = Stored(checkpoint.store.tensors, section).bare_shapes()
+        values |= read_shapes(section.get("shapes") or {}, shapes, values, name=checkpoint.name)
+        values |= checkpoint.hparams
+        _check_told(spec, rules, format, values, checkpoint.name)
+    if "num_labels" in explicit and "id2label" not in explicit:
+        values.pop("id2label", None)  # the names of other labels
+    always = {name: value for name, value in (rules.get("always") or {}).items() if name not in explicit}
+    spec = spec.with_overrides(always) if always else spec
+    return spec, {name: value for name, value in values.items() if name not in {*explicit, *always}}
+
+
+def join_parts(store: PartedStore, section: Mapping[str, Any], *, name: str) -> None:
+    """Put the tensors of several files together as a format says. WeightsError if they do not go together so."""
+    shapes = {stored: info.shape for stored, info in store.tensors.items()}
+    dims = read_shapes(section.get("join") or {}, shapes, {}, name=name)
+    rules = {re.compile(stored_names(pattern)): dim for pattern, dim in dims.items()}
+    store.join({stored: next((rules[rule] for rule in rules if rule.fullmatch(stored)), None) for stored in shapes})
+
+
+def has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:
+    """Whether the config that a format calls its own is there; it may have none."""
+    return not (rules.get("file") or rules.get("inside")) or find_config(checkpoint, rules)[0] is not None
+
+
+def find_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The config that a format calls its own, and its name: the caller's, one among the tensors, or a file."""
+    if checkpoint.config_given or not (rules.get("file") or rules.get("inside")):
+        return checkpoint.config, checkpoint.config_name
+    for place in _texts(rules.get("inside")):
+        if (found := _inside(checkpoint, place)) is not None:
+            return found, f"`{place}` in {checkpoint.name}"
+    names = list(_texts(rules.get("file")))
+    if checkpoint.config is not None and Path(checkpoint.config_name).name in [Path(name).name for name in names]:
+        return checkpoint.config, checkpoint.config_name
+    path = next((path for name in names for path in _beside(checkpoint, name) if path.is_file()), None)
+    if path is None:
+        return None, ""
+    return (read_gin if path.suffix == ".gin" else read_json)(path), str(path)
+
+
+def _inside(checkpoint: Checkpoint, place: str) -> dict[str, Any] | None:
+    """A mapping among what lies beside the tensors in their file."""
+    value: object = checkpoint.store.extras if checkpoint.store is not None else None
+    for key in place.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else None
+
+
+def _beside(checkpoint: Checkpoint, name: str) -> Iterator[Path]:
+    """Where a file of that name may be in the release."""
+    weights = checkpoint.store.paths[:1] if checkpoint.store is not None else []
+    folders = dict.fromkeys([checkpoint.folder, *(path.parent for path in weights)])
+    return (part / name for folder in folders if folder is not None for part in parts(folder))
+
+
+def _texts(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []
+
+
+def _check_told(spec: Spec, rules: Mapping[str, Any], format: str, values: Mapping[str, Any], name: str) -> None:
+    """WeightsError with the hparams that neither the format nor anybody else tells."""
+    untold = {
+        hparam: meaning
+        for hparam, meaning in (rules.get("untold") or {}).items()
+        if hparam not in values and hparam not in spec.composition.explicit
+    }
+    if not untold:
+        return
+    notes = [Note(f"{hparam}: {meaning}") for hparam, meaning in untold.items()]
+    for release, formats in spec.sections["pretrained"].items():
+        place = formats.get(format)
+        hparams = (place.get("hparams") or {}) if isinstance(place, Mapping) else {}
+        known = ", ".join(f"{hparam}={hparams[hparam]}" for hparam in untold if hparam in hparams)
+        if known:
+            notes.append(Note(f"{release} has {known}"))
+    options = " ".join(f"--set {hparam}=…" for hparam in untold)
+    count = f"{len(untold)} hparams" if len(untold) > 1 else "an hparam"
+    message = f"{name} does not say {count}, as no {format} release does"
+    raise WeightsError(Diagnostic(message, notes=tuple(notes), help=f"give {options}"))
