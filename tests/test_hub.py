@@ -554,7 +554,7 @@ def test_an_address_without_head_and_length(server, archive):
 
 
 @pytest.mark.parametrize("address, said", [
-    ("file:///etc/passwd", "not an http or https address"), ("gs://bucket/x", "not an http"),
+    ("file:///etc/passwd", "not an http or https address"), ("ftp://bucket/x", "not an http"),
     ("http://", "names no host"),
     ("{0}/missing.zip", "404 Not Found"), ("{0}/a%2F..%2F..%2Fb/%2E%2E", "plain relative path"),
     ("http://me:secret@127.0.0.1:1/x.zip?secret=1", "Connection refused"),

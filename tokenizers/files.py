@@ -48,7 +48,8 @@ def find_files(
         if place.is_file() and alone:
             named = [entry for entry in alone if fnmatch(place.name, *file_names(entry).values())]
             any_name = [entry for entry in alone if "json" not in entry]
-            if named or len(any_name) == len([entry for entry in sets if "json" not in entry]) == 1:
+            others = [entry for entry in sets if "json" not in entry and entry not in any_name]
+            if named or (not others and len({tuple(file_names(entry)) for entry in any_name}) == 1):
                 entry = (named or any_name)[0]
                 return entry, {role: place for role in file_names(entry)}, {}
     configuration = {name: there[name] for name in (CONFIG, SPECIAL, ADDED) if name in there}

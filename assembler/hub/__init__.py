@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import uuid
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
-from ...errors import Diagnostic, DownloadError, Note, UsageError
+from ...errors import Diagnostic, DownloadError, Note
+from .addresses import fetch_url, unavailable
+from .buckets import web_address
 from .cache import COMMIT, RepoCache, disk_errors, locked, plain_etag, plain_name
 from .download import ATTEMPTS, Client, Unreachable
+from .folders import RemoteFolder
 from .http_text import content_length, origin, printable, shown, status_line, whole_number
-from .settings import assets_folder, endpoint, hub_folder, offline, token
+from .settings import endpoint, hub_folder, offline, token
 
 if TYPE_CHECKING:
     from requests import Response
+
+__all__ = [
+    "RemoteFolder", "commit_of", "fetch", "fetch_file", "fetch_url", "is_repo_id", "known_as", "web_address",
+]  # fmt: skip
 
 _WORD = r"[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?"
 _REPO_ID = re.compile(rf"{_WORD}(?:/{_WORD})?")
@@ -78,54 +84,6 @@ def commit_of(path: Path) -> str | None:
     folders = path.parts
     found = [b for a, b in zip(folders, folders[1:], strict=False) if a == "snapshots" and COMMIT.fullmatch(b)]
     return found[-1] if found else None
-
-
-def fetch_url(url: str, *, cache_dir: str | os.PathLike[str] | None = None, sha256: str | None = None) -> Path:
-    """The file at a plain http(s) address, downloaded once and kept under its own name.
-
-    Args:
-        cache_dir: instead of `$HF_HOME/assets/modelwright`; the file goes into its folder `urls`.
-        sha256: 64 hex digits that the contents must have.
-    Raises:
-        DownloadError: as `fetch`. No token is sent.
-    """
-    if sha256 is not None and not re.fullmatch(r"[0-9A-Fa-f]{64}", sha256):
-        raise UsageError(f"a sha256 has 64 hexadecimal digits, not {sha256!r}")
-    sha256 = sha256 and sha256.lower()
-    origin(url)
-    url = url.partition("#")[0]
-    name = plain_name(unquote(PurePosixPath(urlsplit(url).path).name) or "download", "the file name in the address")
-    root = Path(cache_dir) if cache_dir is not None else assets_folder()
-    folder = root / "urls" / _short_hash(f"{url} {sha256 or ''}")
-    path = folder / name
-    if path.is_file():
-        return path
-    if problem := offline():
-        raise _unavailable(f"`{shown(url)}`", problem, path, f"download it elsewhere and copy it to {path}")
-    with disk_errors(root), locked(folder.with_suffix(".lock")) as sure, Client() as client:
-        if not path.is_file():
-            try:
-                _download_url(client, url, path, sha256, sure)
-            except Unreachable as problem:
-                advice = f"download it elsewhere and copy it to {path}"
-                raise _unavailable(f"`{shown(url)}`", problem.reason, path, advice) from problem
-    return path
-
-
-def _download_url(client: Client, url: str, path: Path, sha256: str | None, locks: bool) -> None:
-    with client.head(url) as response:
-        etag, size, status = response.headers.get("ETag", ""), content_length(response) or None, response.status_code
-        if status in (401, 404, 410):
-            raise DownloadError(f"{shown(url)} answered {status_line(response)}", help="check the address")
-    if status != 200:  # servers that know no HEAD; the GET will tell
-        etag, size = "", None
-    validator = etag if etag.startswith('"') else None
-    partial = f"{path.name}.{_short_hash(sha256 or etag)}{'' if locks else uuid.uuid4().hex}.incomplete"
-    client.download(
-        url, path, path.with_name(partial), label=path.name, size=size, digest=sha256, validator=validator
-    )
-    for left in path.parent.glob("*.incomplete"):  # of what the address held before
-        left.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +151,7 @@ class _Repository:
             f"{again}where there is a network, run `hf download {self.repo_id} --local-dir FOLDER`,\n"
             "copy FOLDER here and pass its path instead of the name; or set HF_ENDPOINT to a mirror"
         )
-        raise _unavailable(
+        raise unavailable(
             f"`{filename}` of `{self.repo_id}` (revision `{self.revision}`)", self.trouble, self.cache.folder, advice
         )
 
@@ -301,12 +259,3 @@ class _Repository:
 
     def _error(self, message: str, help: str | None = None) -> DownloadError:
         return DownloadError(Diagnostic(message, notes=(Note(f"hub = {shown(self.endpoint)}"),), help=help))
-
-
-def _unavailable(what: str, why: str, looked_in: Path, help: str) -> DownloadError:
-    notes = (Note(f"reason = {why}"), Note(f"looked in {looked_in}"))
-    return DownloadError(Diagnostic(f"{what} is not on this machine and cannot be downloaded", notes=notes, help=help))
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

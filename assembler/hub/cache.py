@@ -86,7 +86,7 @@ class RepoCache:
         """Let the snapshot's file point to its contents; a copy where the file system has no symbolic links."""
         path, blob = self.folder / "snapshots" / commit / filename, self.blob(etag)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             try:
                 os.symlink(os.path.relpath(blob, path.parent), temporary)
             except OSError:
@@ -99,7 +99,7 @@ class RepoCache:
             with suppress(OSError):
                 path = self.folder / "refs" / revision
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with _replacing(path) as temporary:
+                with replacing(path) as temporary:
                     temporary.write_text(commit, encoding="ascii")
 
     def note_absent(self, commit: str, filename: str) -> None:
@@ -111,7 +111,7 @@ class RepoCache:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that takes its place at the end, so that readers never see half a file."""
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import http.client
 import os
 import re
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import DownloadError
 from .cache import check_space
+from .checksums import file_digest
 from .http_text import content_length, joined, origin, printable, retry_after, shown, status_line
 from .settings import flag, timeout
 
@@ -44,6 +44,14 @@ class Unreachable(DownloadError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason, help="check the connection and the proxy settings, then try again: it resumes")
         self.reason = reason
+
+
+class Declined(DownloadError):
+    """The server answered, but not with the file."""
+
+    def __init__(self, url: str, response: Response) -> None:
+        super().__init__(f"{shown(url)} answered {status_line(response)}", help="check the address")
+        self.status = response.status_code
 
 
 class _Transient(Exception):
@@ -78,6 +86,24 @@ class Client:
         """
         return _retry(lambda: self._answer("HEAD", url, {}, leave=leave), attempts)
 
+    def read(self, url: str, limit: int) -> bytes:
+        """A small body. DownloadError if it is no 200 or longer than `limit`. Unreachable: see `head`."""
+
+        def attempt() -> bytes:
+            with self._answer("GET", url, {}) as response:
+                if response.status_code != 200:
+                    raise Declined(url, response)
+                body = bytearray()
+                for block in self._blocks(response):
+                    body += block
+                    if len(body) > limit:
+                        raise DownloadError(f"{shown(url)} sends more than {limit:,} bytes")
+                if len(body) < (content_length(response) or 0):
+                    raise _Transient(f"{origin(url)} closed the connection too early")
+                return bytes(body)
+
+        return _retry(attempt, ATTEMPTS)
+
     def download(
         self, url: str, target: Path, partial: Path, *, label: str, size: int | None = None, digest: str | None = None,
         validator: str | None = None,
@@ -87,7 +113,7 @@ class Client:
         Args:
             label: the name shown to the user.
             size: bytes, if known.
-            digest: sha256 (64 hex digits) or git blob sha1 (40) of the whole.
+            digest: of the whole, in hex: sha256 (64 digits), git blob sha1 (40), md5 (32) or CRC-32C (8).
             validator: a strong ETag that this very server gives; it, or a digest, is what makes resumption safe.
         Raises:
             DownloadError: refused, too big for the disk, or damaged twice. Unreachable: see `head`.
@@ -129,7 +155,7 @@ class Client:
                 partial.unlink(missing_ok=True)
                 raise _Transient(f"{shown(url)} does not continue where it was asked to")
             if response.status_code not in (200, 206):
-                raise DownloadError(f"{shown(url)} answered {status_line(response)}")
+                raise Declined(url, response)
             if response.status_code == 200:
                 have = 0
             rest = content_length(response)
@@ -230,15 +256,6 @@ def _retry(action: Callable[[], T], attempts: int, arrived: Callable[[], int] = 
                 raise Unreachable(problem.reason) from problem
             wait = PAUSE * 2 ** (failures - 1) if problem.wait is None else problem.wait
             time.sleep(min(wait, LONGEST_PAUSE))
-
-
-def file_digest(path: Path, like: str) -> str:
-    """The file's sha256, or its git blob sha1 if `like` has 40 digits; in lower-case hex."""
-    with open(path, "rb") as stream:
-        if len(like) == 64:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-        seed = hashlib.sha1(b"blob %d\0" % _size(path), usedforsecurity=False)
-        return hashlib.file_digest(stream, lambda: seed).hexdigest()
 
 
 def _size(path: Path) -> int:

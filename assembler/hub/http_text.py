@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import http.client
 import re
@@ -58,6 +59,24 @@ def content_length(response: Response) -> int | None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return None
     return whole_number(response.headers.get("Content-Length"))
+
+
+def announced_digest(response: Response) -> str | None:
+    """The checksum of the whole that a store announces beside it, in hex: md5, or else CRC-32C; None if it does not."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        return None
+    sums = dict(part.strip().partition("=")[::2] for part in response.headers.get("X-Goog-Hash", "").split(","))
+    sums.setdefault("md5", response.headers.get("Content-MD5", ""))
+    return hex_digest(sums["md5"], 16) or hex_digest(sums.get("crc32c", ""), 4)
+
+
+def hex_digest(text: object, size: int) -> str | None:
+    """A checksum of `size` bytes in base64 as hex; None if it is none."""
+    try:
+        value = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        return None
+    return value.hex() if len(value) == size else None
 
 
 def whole_number(text: str | None) -> int | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .compose import compose
 from .layers import list_specs
+from .releases import places
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -49,5 +50,5 @@ def family_reference() -> str:
     return "\n".join([*lines, *names]) + "\n"
 
 
-def _where(targets: dict[str, str]) -> str:
-    return ", ".join(target for format, target in targets.items() if format != "about")
+def _where(targets: dict[str, Any]) -> str:
+    return ", ".join(place.target for place in places("", targets))

@@ -14,21 +14,14 @@ from . import layers
 from .compose import Composition, Overrides, compose, override
 from .documents import Path, load_document
 from .layers import SECTIONS, list_specs
+from .releases import Pretrained, places
 from .resolve import Hparams, chain, resolve, resolve_hparams
 from .sections import SpecModel, check_sections
 
 __all__ = [
     "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "config_files", "find_config_matches",
-    "find_pretrained", "list_specs", "load_spec", "pretrained_names",
+    "find_pretrained", "find_release", "list_specs", "load_spec", "pretrained_names",
 ]  # fmt: skip
-
-
-class Pretrained(NamedTuple):
-    """One place of a published checkpoint."""
-
-    spec: str
-    format: str
-    target: str  # hub id or URL
 
 
 class ConfigMatch(NamedTuple):
@@ -113,6 +106,15 @@ def find_pretrained(name: str) -> list[Pretrained]:
     return list(_index(layers.SPECS)[0].get(name, ()))
 
 
+def find_release(url: str) -> Pretrained | None:
+    """The release at that address, if some spec knows it; a slash at the end makes no difference."""
+    from ..hub.buckets import web_address
+
+    wanted = web_address(url).rstrip("/")
+    every = (place for found in _index(layers.SPECS)[0].values() for place in found if place.is_release)
+    return next((place for place in every if web_address(place.target).rstrip("/") == wanted), None)
+
+
 def pretrained_names() -> list[str]:
     """Names of all checkpoints that the specs of the package know."""
     return list(_index(layers.SPECS)[0])
@@ -144,8 +146,7 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
     for spec in list_specs():
         tree = load_document(folder / f"{spec}.yaml").tree
         for name, targets in (tree.get("pretrained") or {}).items():
-            found = [Pretrained(spec, format, target) for format, target in targets.items() if format != "about"]
-            names.setdefault(name, []).extend(found)
+            names.setdefault(name, []).extend(places(spec, targets))
         own = {format: config for format, config in (tree.get("configs") or {}).items() if config is not None}
         for format, config in own.items():
             named = config.get("file") or []

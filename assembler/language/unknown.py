@@ -27,10 +27,15 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
             place = composition.place(("configs", format, "like"))
             yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
     for name, formats in pretrained.items():
-        formats = formats if isinstance(formats, dict) else {}
-        # where the authors' own release is may be said though no mapping reads it
-        ids = [format for format, target in formats.items() if "://" not in str(target)]
-        meant += [("format", ("pretrained", name, format), (*weights, "about")) for format in ids]
+        for format, release in (formats if isinstance(formats, dict) else {}).items():
+            # where the authors' own release is may be said though no mapping reads it
+            at = release.get("at") if isinstance(release, dict) else release
+            if "://" not in str(at):
+                meant.append(("format", ("pretrained", name, format), (*weights, "about")))
+            stated = release.get("hparams") if isinstance(release, dict) else None
+            stated = stated if isinstance(stated, dict) else {}
+            path = ("pretrained", name, format, "hparams")
+            meant += [("hparam", (*path, hparam), sections.get("hparams", {})) for hparam in stated]
     files = {name for entry in _sets(sections.get("tokenizer", {})) for name in entry.values() if isinstance(name, str)}
     for format, section in weights.items():
         if isinstance(section, dict) and isinstance(name := section.get("vocabulary"), str) and name not in files:

@@ -11,10 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
-from ..language.spec import config_files, find_config_matches
 from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
 from .guess import guess
-from .names import CONFIG, SPEC, WEIGHTS, find_repository, read_json
+from .names import CONFIG, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
+from .releases import fetch_release
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
 TORCH = "pytorch_model.bin"
@@ -53,14 +53,15 @@ class Checkpoint:
     config: dict[str, Any] | None = None
     config_name: str = CONFIG
     spec: str | None = None  # whose `pretrained:` lists the name, or the file saved beside the weights
-    format: str | None = None  # the release was named by it
-    hparams: Mapping[str, Any] = field(default_factory=dict)  # what is known of a release that does not say it
+    format: str | None = None  # key in the spec's `weights:`, as `pretrained:` says; None: the store tells
+    hparams: dict[str, Any] = field(default_factory=dict)  # what `pretrained:` says that the release does not
     folder: Path | None = None  # of the release
     config_given: bool = False  # by the caller, whatever is beside the weights
 
 
 def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
-    """Find and open weights: a state dict, a local file, folder or archive, a URL, a pretrained name, or a hub id.
+    """Find and open weights: a state dict, a local file, folder or archive, a URL, a pretrained name, with `@format` or
+    without, or a hub id.
 
     DownloadError if they cannot be had, WeightsError if they are damaged.
     """
@@ -75,12 +76,16 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     path = Path(text).expanduser()
     if path.exists() or bundle_index(path):
         return _local(text, path, cache_dir)
-    if text.startswith(("http://", "https://")):
-        from ..hub import fetch_url
-
-        return _local(text, fetch_url(text, cache_dir=cache_dir), cache_dir)
-    spec, repository = find_repository(text)
-    return _from_hub(text, repository, spec, cache_dir, revision)
+    found = find_named(text)
+    if found.is_release:
+        checkpoint = _local(text, fetch_release(found, cache_dir), cache_dir)
+        checkpoint.spec = found.spec or checkpoint.spec
+    else:
+        checkpoint = _from_hub(text, found.target, found.spec, cache_dir, revision)
+    if found.is_release or "@" in text:
+        checkpoint.format = found.format
+    checkpoint.hparams = dict(found.hparams)
+    return checkpoint
 
 
 def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
@@ -88,16 +93,10 @@ def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
         path = unpack(path, cache_dir)
     folder = path if path.is_dir() else path.parent
     store = open_store(path)
-    config, spec = _config(folder), folder / SPEC
-    if config.is_file() or not spec.is_file():
-        return Checkpoint(name, store, read_json(config) if config.is_file() else None, str(config), folder=folder)
-    return Checkpoint(name, store, spec=str(spec), folder=folder)
-
-
-def _config(folder: Path) -> Path:
-    """The config in a folder: the usual one, or one that some spec calls its own."""
-    names = (CONFIG, *(name for name in config_files() if name.endswith(".json")))
-    return next((folder / name for name in names if (folder / name).is_file()), folder / CONFIG)
+    config, spec = config_beside(folder), folder / SPEC
+    if config is None and spec.is_file():
+        return Checkpoint(name, store, spec=str(spec), folder=folder)
+    return Checkpoint(name, store, read_json(config) if config else None, str(config or folder / CONFIG), folder=folder)
 
 
 def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:
@@ -126,8 +125,7 @@ def spec_of(checkpoint: Checkpoint) -> str:
     tells."""
     matches = []
     if checkpoint.config is not None:
-        matches = find_config_matches(checkpoint.config)
-        matches = matches or config_files().get(Path(checkpoint.config_name).name, [])
+        matches = specs_for(checkpoint.config, checkpoint.config_name)
     if checkpoint.spec is not None and (not matches or checkpoint.spec in matches):
         return checkpoint.spec
     if len(matches) != 1 and checkpoint.store is not None:

@@ -3,38 +3,84 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import Diagnostic, DownloadError, Place, WeightsError, nearest
-from ..language.spec import find_pretrained, pretrained_names
+from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError, did_you_mean, nearest
+from ..language.spec import (
+    Pretrained,
+    config_files,
+    find_config_matches,
+    find_pretrained,
+    find_release,
+    pretrained_names,
+)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 #: The format in which stored names are our own, and the file that then stands in the place of a config.
 OWN_FORMAT, SPEC = "modelwright", "spec.yaml"
 
+#: The folders that some releases are divided into.
+PARTS = ("model", "data", "assets")
+#: How an address begins.
+ADDRESSES = ("http://", "https://", "gs://")
 FILES = (".safetensors", ".bin", ".pt", ".pth", ".pkl", ".h5", ".json", ".txt", ".zip", ".tar", ".gz", ".tgz")
 
 
-def find_repository(name: str) -> tuple[str | None, str]:
-    """(spec, hub id) of a pretrained name; (None, the name itself) if it can be a hub id.
+def find_named(name: str) -> Pretrained:
+    """What a name means: a pretrained name, one with `@format`, an address, or what can be a hub id.
 
-    DownloadError if it is neither, or looks like a mistyped pretrained name.
+    A plain name means the hub id, or the first release if it has none. UsageError for a format that the name does not
+    come in; DownloadError for what means nothing, or looks like a mistyped pretrained name.
     """
     from ..hub import is_repo_id
 
-    for spec, _, target in find_pretrained(name):
-        if "://" not in target:  # a release of the authors
-            return spec, target
-    close = nearest(name, pretrained_names(), count=2)
+    if name.startswith(ADDRESSES):
+        return find_release(name) or Pretrained(None, None, name)
+    plain, at, format = name.partition("@")
+    found = find_pretrained(plain)
+    if found and at:
+        return _in_format(plain, format, found)
+    if found:
+        return next((place for place in found if not place.is_release), found[0])
+    close = nearest(plain, pretrained_names(), count=2)
     ending = name.endswith(FILES)
     if not is_repo_id(name) or ending or ("/" not in name and close):
-        hint = f"did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""
+        hint = f"did you mean {' or '.join(f'`{c}{at}{format}`' for c in close)}?" if close else ""
         raise DownloadError(
             Diagnostic("no such file or folder, and no name of a model", Place(name), label=hint,
                        help="give a local folder or file, a URL, a pretrained name (`modelwright list`) or org/name")
         )  # fmt: skip
-    return None, name
+    return Pretrained(None, None, name)
+
+
+def _in_format(name: str, format: str, found: list[Pretrained]) -> Pretrained:
+    for place in found:
+        if place.format == format:
+            return place
+    formats = list(dict.fromkeys(str(place.format) for place in found))
+    raise UsageError(
+        Diagnostic(f"`{name}` does not come in the format `{format}`", label=did_you_mean(format, formats),
+                   help=f"it comes as {' and '.join(f'`{name}@{known}`' for known in formats)}")
+    )  # fmt: skip
+
+
+def config_beside(folder: Path) -> Path | None:
+    """The config that belongs to weights in a folder: the usual file, or one that some spec calls its own."""
+    names = dict.fromkeys((CONFIG, *(name for name in config_files() if name.endswith(".json"))))
+    return next((path / name for path in parts(folder) for name in names if (path / name).is_file()), None)
+
+
+def parts(folder: Path) -> list[Path]:
+    """The folders that the files of one release can be in, `folder` first."""
+    whole = [folder.parent] if folder.name in PARTS else []
+    return [folder, *(path for each in (folder, *whole) for part in PARTS if (path := each / part).is_dir())]
+
+
+def specs_for(config: Mapping[str, Any], file: str) -> list[str]:
+    """The specs that a config of that file name is for, by what it says, or else by its name."""
+    return find_config_matches(config) or config_files().get(Path(file).name, [])
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -50,7 +50,6 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         paths = kind.write(folder / (file or kind.written or kind.file), tensors, extras)
         for name, text in texts.items():
-            (folder / name).parent.mkdir(exist_ok=True)
             with replacing(folder / name) as target:
                 target.write(text.encode())
     except OSError as error:

@@ -11,7 +11,7 @@ from ..language.spec import Spec
 from .checkpoint import Checkpoint
 from .config import read_config
 from .gin import read_gin
-from .names import read_json
+from .names import parts, read_json
 from .plan import Stored
 from .shapes import read_shapes
 
@@ -71,11 +71,10 @@ def _inside(checkpoint: Checkpoint, place: str) -> dict[str, Any] | None:
 
 
 def _beside(checkpoint: Checkpoint, name: str) -> Iterator[Path]:
-    folders = [checkpoint.folder, *(path.parent for path in (checkpoint.store.paths[:1] if checkpoint.store else ()))]
-    folders = [folder for folder in folders if folder is not None]
-    if "/" in name:  # another folder of the release
-        folders += [folder.parent for folder in folders]
-    return (folder / name for folder in folders)
+    """Where a file of that name may be in the release."""
+    weights = checkpoint.store.paths[:1] if checkpoint.store is not None else []
+    folders = dict.fromkeys([checkpoint.folder, *(path.parent for path in weights)])
+    return (part / name for folder in folders if folder is not None for part in parts(folder))
 
 
 def _texts(value: str | list[str] | None) -> list[str]:
