@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ...errors import Place, SpecError
 from . import layers
 from .compose import Composition, Overrides, compose, override
-from .documents import Path, load_document
+from .documents import Path
 from .layers import SECTIONS, list_specs
 from .releases import Pretrained, places
 from .resolve import Hparams, chain, resolve, resolve_hparams
@@ -144,7 +144,7 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
     matches: list[ConfigMatch] = []
     files: dict[str, list[str]] = {}
     for spec in list_specs():
-        tree = load_document(folder / f"{spec}.yaml").tree
+        tree = layers.load_layers(folder / f"{spec}.yaml")[-1].document.tree
         for name, targets in (tree.get("pretrained") or {}).items():
             names.setdefault(name, []).extend(places(spec, targets))
         own = {format: config for format, config in (tree.get("configs") or {}).items() if config is not None}

@@ -17,12 +17,13 @@ from .shapes import read_shapes
 
 
 def read_settings(
-    spec: Spec, checkpoint: Checkpoint | None, format: str, *, allow_unknown: bool = False
+    spec: Spec, checkpoint: Checkpoint | None, format: str, *, allow_unknown: bool = False, allow_untold: bool = False
 ) -> tuple[Spec, dict[str, Any]]:
     """The spec with what the format says of every checkpoint, and the hparams that this one tells, less those that the
     spec or the caller states explicitly.
 
-    Shapes beat the config. WeightsError if the config does not fit, or an hparam is told by nobody.
+    Shapes beat the config. WeightsError if the config does not fit, or an hparam is told by nobody (which
+    `allow_untold` lets pass).
     """
     if checkpoint is None or not format:
         return spec, {}
@@ -38,7 +39,8 @@ def read_settings(
         shapes = Stored(checkpoint.store.tensors, section).bare_shapes()
         values |= read_shapes(section.get("shapes") or {}, shapes, values, name=checkpoint.name)
         values = {**checkpoint.hparams, **values}
-        _check_told(spec, rules, format, values, checkpoint.name)
+        if not allow_untold:
+            _check_told(spec, format, values, checkpoint.name)
     if "num_labels" in explicit and "id2label" not in explicit:
         values.pop("id2label", None)  # the names of other labels
     always = {name: value for name, value in (rules.get("always") or {}).items() if name not in explicit}
@@ -81,13 +83,19 @@ def _texts(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else value or []
 
 
-def _check_told(spec: Spec, rules: Mapping[str, Any], format: str, values: Mapping[str, Any], name: str) -> None:
-    """WeightsError with the hparams that neither the format nor anybody else tells."""
-    untold = {
+def find_untold(spec: Spec, format: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """The hparams that neither the format nor anybody else tells, and what they mean; `values` are told."""
+    rules = spec.sections["configs"].get(format) or {}
+    return {
         hparam: meaning
         for hparam, meaning in (rules.get("untold") or {}).items()
         if hparam not in values and hparam not in spec.composition.explicit
     }
+
+
+def _check_told(spec: Spec, format: str, values: Mapping[str, Any], name: str) -> None:
+    """WeightsError with the hparams that neither the format nor anybody else tells."""
+    untold = find_untold(spec, format, values)
     if not untold:
         return
     notes = [Note(f"{hparam}: {meaning}") for hparam, meaning in untold.items()]
