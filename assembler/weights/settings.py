@@ -15,6 +15,8 @@ from .names import parts, read_json
 from .plan import Stored
 from .shapes import read_shapes
 
+FEW = 256  # layers, which are built soon even if a file has none of them
+
 
 def read_settings(
     spec: Spec, checkpoint: Checkpoint | None, format: str, *, allow_unknown: bool = False, allow_untold: bool = False
@@ -38,6 +40,7 @@ def read_settings(
         section = spec.sections["weights"][format]
         shapes = Stored(checkpoint.store.tensors, section).bare_shapes()
         values |= read_shapes(section.get("shapes") or {}, shapes, values, name=checkpoint.name)
+        _check_layers(values, checkpoint)
         values = {**checkpoint.hparams, **values}
         if not allow_untold:
             _check_told(spec, format, values, checkpoint.name)
@@ -81,6 +84,15 @@ def _beside(checkpoint: Checkpoint, name: str) -> Iterator[Path]:
 
 def _texts(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else value or []
+
+
+def _check_layers(values: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+    """WeightsError if a file speaks of layers by the thousand that it cannot hold: to build them takes minutes."""
+    count = len(checkpoint.store.tensors)
+    for hparam, value in values.items():
+        if hparam.endswith("_layers") and isinstance(value, int) and value > max(count, FEW):
+            message = f"{checkpoint.config_name or checkpoint.name} says {hparam} = {value}"[:200]
+            raise WeightsError(f"{message}; {checkpoint.name} has {count} tensors")
 
 
 def find_untold(spec: Spec, format: str, values: Mapping[str, Any]) -> dict[str, str]:
