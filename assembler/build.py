@@ -15,13 +15,13 @@ from .language.resolve import Hparams
 from .language.spec import Overrides, Spec, load_spec
 from .language.validate import checked_hparams
 from .model import Model
-from .stores import KINDS
+from .stores import KINDS, PartedStore
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
 from .weights.guess import guess
 from .weights.load import initialise, load
 from .weights.names import read_json
 from .weights.report import LoadReport
-from .weights.settings import read_settings
+from .weights.settings import has_config, join_parts, read_settings
 
 #: What parameters can be.
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -126,6 +126,8 @@ def settle(
         loaded = loaded.with_overrides(hparams)
     loaded = _with_label_count(loaded)
     format = _format(loaded, checkpoint)
+    if checkpoint is not None and isinstance(checkpoint.store, PartedStore):
+        join_parts(checkpoint.store, loaded.sections["weights"][format], name=checkpoint.name)
     loaded, values = read_settings(loaded, checkpoint, format, allow_unknown=allow_unexpected)
     return loaded, checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else ""), format
 
@@ -178,6 +180,8 @@ def _format(spec: Spec, checkpoint: Checkpoint | None) -> str:
         raise WeightsError(f"{spec.name} has no format that comes in {kind} files")
     if len(fitting) > 1:
         fitting = [one.format for one in guess(checkpoint.store.tensors, [spec]) if one.format in fitting] or fitting
+        having = [name for name in fitting if has_config(checkpoint, spec.sections["configs"].get(name) or {})]
+        fitting = having or fitting
     return fitting[0] if fitting else ""
 
 

@@ -219,7 +219,7 @@ def test_pickles_of_numpy_arrays(tmp_path: Path) -> None:
     from synthetic import tiny_original
 
     for spec, format in specs:
-        tiny_original(spec, tmp_path / spec)
+        tiny_original(spec, format, tmp_path / spec)
         done = mw.convert(tmp_path / spec, format, tmp_path / format)
         content = pickle.loads(done.written[0].read_bytes())
         assert isinstance(content, dict)

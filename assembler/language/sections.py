@@ -128,6 +128,15 @@ class WeightsFormat(_Section):
 
     store: list[str] = []
     """Kinds of files it comes in, the best first."""
+    like: str | None = None
+    """Another format, which holds for whatever is not said here; its rules one by one."""
+    spelling: Literal["slashes"] | None = None
+    """How its names are spelt, those that it has from another format too: `slashes` makes `layer.3.output` of a rule
+    `layer_._3/output`."""
+    join: dict[str, str] = {}
+    """Stored name, with `{i}` or `*` -> of a checkpoint in several files, along which dimension its parts are put
+    together: a number, or an expression as in `shapes`, of the shapes of one part. What is not named is the same in
+    all."""
     leaves: dict[str, dict[str, str]] = {}
     """Block -> parameter -> what follows the rule's name, with operations."""
     prefix: list[str] = []

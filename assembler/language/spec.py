@@ -17,6 +17,7 @@ from .layers import SECTIONS, list_specs
 from .releases import Pretrained, places
 from .resolve import Hparams, chain, resolve, resolve_hparams
 from .sections import SpecModel, check_sections
+from .spelling import respelt
 
 __all__ = [
     "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "config_files", "find_config_matches",
@@ -45,9 +46,14 @@ class Spec:
 
     @property
     def sections(self) -> dict[str, Any]:
-        """Every section as written; an absent one is empty. A config format has what the one it is like has."""
+        """Every section as written; an absent one is empty. A format has what the one it is like has."""
         sections = {name: self.composition.tree.get(name) or {} for name in SECTIONS if name not in ("spec", "extends")}
-        return sections | {"configs": {name: _with_like(name, sections["configs"]) for name in sections["configs"]}}
+        for section in ("configs", "weights"):
+            formats = sections[section]
+            sections[section] = {name: _with_like(name, formats) for name in formats}
+        weights = sections["weights"]
+        sections["weights"] = {name: respelt(one) if "spelling" in one else one for name, one in weights.items()}
+        return sections
 
     @property
     def weights_formats(self) -> list[str]:
@@ -175,12 +181,14 @@ def _fits(match: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 
 
 def _with_like(name: str, configs: Mapping[str, Any]) -> dict[str, Any]:
-    """A config format completed by the ones it is like, the nearest first."""
+    """A format completed by the ones it is like, the nearest first; rules are completed one by one."""
     merged: dict[str, Any] = {}
     seen: list[str] = []
     while name in configs and name not in seen:
         seen.append(name)
-        merged = {key: value for key, value in configs[name].items() if key != "like"} | merged
+        own = {key: value for key, value in configs[name].items() if key != "like"}
+        rules = {**own.get("rules", {}), **merged.get("rules", {})}
+        merged = own | merged | ({"rules": rules} if rules else {})
         name = configs[name].get("like")
     return merged
 

@@ -23,9 +23,11 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
         for key in ("read", "always", "untold"):
             named = config[key] if isinstance(config.get(key), dict) else {}
             meant += [("hparam", ("configs", format, key, name), sections.get("hparams", {})) for name in named]
-        if isinstance(like := config.get("like"), str) and like not in configs:
-            place = composition.place(("configs", format, "like"))
-            yield Diagnostic(f"unknown format `{like}` in `configs.{format}.like`", place, did_you_mean(like, configs))
+    for section, known in (("configs", configs), ("weights", weights)):
+        for format, entry in known.items():
+            if isinstance(entry, dict) and isinstance(like := entry.get("like"), str) and like not in known:
+                message = f"unknown format `{like}` in `{section}.{format}.like`"
+                yield Diagnostic(message, composition.place((section, format, "like")), did_you_mean(like, known))
     for name, formats in pretrained.items():
         for format, release in (formats if isinstance(formats, dict) else {}).items():
             # where the authors' own release is may be said though no mapping reads it

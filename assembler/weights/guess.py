@@ -68,7 +68,7 @@ def guess(tensors: Mapping[str, TensorInfo], specs: Iterable[str | Spec] | None 
     kinds = {(_bare(name), len(info.shape)): (name, info.shape) for name, info in tensors.items()}
     found = []
     for spec in list_specs() if specs is None else specs:
-        for table in _tables(layers.SPECS, spec) if isinstance(spec, str) else _read(spec.composition.tree):
+        for table in _tables(layers.SPECS, spec) if isinstance(spec, str) else _read(spec):
             hits = [(name, table.explain(name, bare, shape)) for (bare, _), (name, shape) in kinds.items()]
             explained = sum(1 for name, rules in hits if rules or table.known.fullmatch(name))
             used = len(set().union(*(rules for _, rules in hits))) / max(len(table.rules), 1)
@@ -84,12 +84,13 @@ def guess(tensors: Mapping[str, TensorInfo], specs: Iterable[str | Spec] | None 
 @lru_cache(maxsize=64)
 def _tables(folder: Any, spec: str) -> list[_Table]:
     """Those of a spec of the package (or of a path), read once a process."""
-    return _read(compose(spec).tree)
+    return _read(Spec(compose(spec)))
 
 
-def _read(tree: Mapping[str, Any]) -> list[_Table]:
-    parts = {*(tree.get("model") or ()), *(f"{HEADS}{head}" for head in tree.get("heads") or ())}
-    return [_table(format, section or {}, parts) for format, section in (tree.get("weights") or {}).items()]
+def _read(spec: Spec) -> list[_Table]:
+    sections = spec.sections
+    parts = {*sections["model"], *(f"{HEADS}{head}" for head in sections["heads"])}
+    return [_table(format, section, parts) for format, section in sections["weights"].items()]
 
 
 def _table(format: str, section: Mapping[str, Any], parts: Collection[str]) -> _Table:

@@ -162,9 +162,12 @@ def expand_rules(
         kind = next((kind for layer, kind in of_layers.items() if name.startswith(f"{layer}.")), None)
         suffix = leaves.get(kinds[owner], {}).get(leaf, f".{leaf}")
         own, of_module = _matching(name, "", kind, rules), _matching(owner, suffix, kind, rules)
-        found = _that_count([*own, *of_module], stored, special=True) or _that_count(own or of_module, stored)
-        used.update(one.rule.key for one in (own or of_module))
-        used.update(one.rule.key for one in of_module if one.rule.if_stored)
+        found = (
+            _that_count([*own, *of_module], stored, special=True)
+            or _that_count(own, stored)
+            or _that_count(of_module, stored)
+        )
+        used.update(one.rule.key for one in (*own, *of_module))
         if not found:
             if canonical[name] == name and owner_of(name) not in fresh:
                 homeless.append(name)

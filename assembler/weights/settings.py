@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import Diagnostic, Note, WeightsError
 from ..language.spec import Spec
+from ..stores import PartedStore
 from .checkpoint import Checkpoint
 from .config import read_config
 from .gin import read_gin
 from .names import parts, read_json
+from .patterns import stored_names
 from .plan import Stored
 from .shapes import read_shapes
 
@@ -41,7 +44,7 @@ def read_settings(
         shapes = Stored(checkpoint.store.tensors, section).bare_shapes()
         values |= read_shapes(section.get("shapes") or {}, shapes, values, name=checkpoint.name)
         _check_layers(values, checkpoint)
-        values = {**checkpoint.hparams, **values}
+        values |= checkpoint.hparams
         if not allow_untold:
             _check_told(spec, format, values, checkpoint.name)
     if "num_labels" in explicit and "id2label" not in explicit:
@@ -49,6 +52,19 @@ def read_settings(
     always = {name: value for name, value in (rules.get("always") or {}).items() if name not in explicit}
     spec = spec.with_overrides(always) if always else spec
     return spec, {name: value for name, value in values.items() if name not in {*explicit, *always}}
+
+
+def join_parts(store: PartedStore, section: Mapping[str, Any], *, name: str) -> None:
+    """Put the tensors of several files together as a format says. WeightsError if they do not go together so."""
+    shapes = {stored: info.shape for stored, info in store.tensors.items()}
+    dims = read_shapes(section.get("join") or {}, shapes, {}, name=name)
+    rules = {re.compile(stored_names(pattern)): dim for pattern, dim in dims.items()}
+    store.join({stored: next((rules[rule] for rule in rules if rule.fullmatch(stored)), None) for stored in shapes})
+
+
+def has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:
+    """Whether the config that a format calls its own is there; it may have none."""
+    return not (rules.get("file") or rules.get("inside")) or find_config(checkpoint, rules)[0] is not None
 
 
 def find_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch import nn
 
 from record import Call, Outputs, Run, play, record
@@ -82,6 +83,7 @@ def _check_every_tensor_matters(release: Release, before: Mapping[str, torch.Ten
 
 
 def make(release: Release) -> None:
+    transformers.logging.set_verbosity_error()  # its conversions ask for more
     folder = HERE / release.name
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "release").mkdir(parents=True)

@@ -25,18 +25,16 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def tiny_hparams(spec: mw.Spec) -> dict[str, Any]:
+def tiny_hparams(spec: mw.Spec, format: str) -> dict[str, Any]:
     """Small values for those of a spec's hparams that have a size of their own and that all its formats tell, and what
-    these always have."""
+    one of these always has."""
     written = spec.composition.tree["hparams"]
     small = {name: value for name, value in SMALL.items() if written.get(name) and "$" not in str(written[name])}
     for format, section in spec.sections["weights"].items():
         rules = spec.sections["configs"].get(format) or {}
         told = {*(rules.get("read") or ()), *(rules.get("untold") or ()), *(section.get("shapes") or ())}
         small = {name: value for name, value in small.items() if name in told}
-    for rules in spec.sections["configs"].values():
-        small |= rules.get("always") or {}
-    return small | _words_of_all(spec)
+    return small | _words_of_all(spec) | ((spec.sections["configs"].get(format) or {}).get("always") or {})
 
 
 def _words_of_all(spec: mw.Spec) -> dict[str, Any]:
@@ -56,17 +54,17 @@ def _words_of_all(spec: mw.Spec) -> dict[str, Any]:
     }
 
 
-def tiny_original(name: str, folder: Path) -> mw.Model:
-    """Save every part and every head of a spec with random weights, in our own names. What one of its formats has no
-    place for is what readers of that format take it for."""
-    spec = mw.load_spec(name).with_overrides(tiny_hparams(mw.load_spec(name)))
+def tiny_original(name: str, format: str, folder: Path) -> mw.Model:
+    """Save every part and every head of a spec with random weights, in our own names. It is one that a format can hold;
+    what any of the spec's formats has no place for is what readers of that format take it for."""
+    spec = mw.load_spec(name).with_overrides(tiny_hparams(mw.load_spec(name), format))
     whole = assemble_whole(spec, checked_hparams(spec))
     initialise(whole, device=torch.device("cpu"), dtype=torch.float32)
     randomise(whole.model)
     parameters = dict(whole.model.named_parameters())
     owners = {*whole.model.part_names, *(f"heads.{head}" for head in whole.model.heads)}
-    for format, section in whole.sections["weights"].items():
-        for source in find_sources(whole.model, section, format, fresh=owners):
+    for each, section in whole.sections["weights"].items():
+        for source in find_sources(whole.model, section, each, fresh=owners):
             if not source.stored:
                 constant = parameters[source.targets[0]].data
                 constant.copy_(make_constant(source.absent, constant.shape))
