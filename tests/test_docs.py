@@ -39,6 +39,8 @@ PIPELINES = {
     "dslim/bert-base-NER": "bert_entities",
     "deepset/roberta-base-squad2": "roberta_answers",
     "FacebookAI/roberta-large-mnli": "roberta_inference",
+    "openai-community/gpt2": "gpt2_text",
+    "google-t5/t5-small": "t5_text",
 }
 
 
