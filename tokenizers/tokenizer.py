@@ -147,6 +147,10 @@ class Tokenizer:
             clean = clean_up_tokenization_spaces
         return clean_up(text) if clean else text
 
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text that tokens make, added ones among them."""
+        return self.decoder.decode(list(tokens), set(self.all_special_tokens))
+
     def batch_decode(self, rows: Any, **options: Any) -> list[str]:
         """`decode` for each row."""
         return [self.decode(row, **options) for row in rows]
@@ -156,6 +160,12 @@ class Tokenizer:
     def __len__(self) -> int:
         """With added tokens."""
         return len(self.vocabulary)
+
+    @property
+    def continuing_prefix(self) -> str | None:
+        """What a piece begins with that goes on with the word of the piece before it; None if pieces do not tell."""
+        model = self._encoder.pipeline.model
+        return getattr(model, "continuing_prefix", None) or getattr(model, "prefix", None) or None
 
     @property
     def vocab_size(self) -> int:
