@@ -251,7 +251,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("build", build, overrides, heads)
     sub.add_argument("spec", metavar="SPEC", nargs="?", help="name or file; found from the weights if absent")
-    sub.add_argument("--weights", metavar="W", help="pretrained name, hub id, local folder or file, or URL")
+    sub.add_argument("--weights", metavar="W", help="pretrained name (or name@format), hub id, folder, file or URL")
     sub.add_argument("--device", help="where the parameters go")
     sub.add_argument("--dtype", help="what they become: float32, bfloat16, float16; the checkpoint's own if absent")
     sub.add_argument("--output", metavar="DIR", type=Path, help="write the model there")
@@ -292,7 +292,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--verify", action="store_true", help="read every tensor: stored checksums, NaN")
     sub.add_argument("--cache-dir", metavar="DIR", type=Path, help="instead of the Hugging Face cache")
     sub = command("tokenize", tokenize)
-    sub.add_argument("name", metavar="NAME", help="pretrained name, hub id, folder, or vocabulary file")
+    sub.add_argument("name", metavar="NAME", help="as for `build --weights`, or a vocabulary file")
     sub.add_argument("text", metavar="TEXT")
     sub.add_argument("--pair", metavar="TEXT", help="a second text")
     sub.add_argument("--spec", help="whose tokenizer it is; found from the name or the files if absent")

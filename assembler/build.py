@@ -15,13 +15,13 @@ from .language.resolve import Hparams
 from .language.spec import Overrides, Spec, load_spec
 from .language.validate import checked_hparams
 from .model import Config, Model
-from .stores import KINDS
+from .stores import KINDS, PartedStore
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
 from .weights.guess import guess
 from .weights.load import initialise, load
 from .weights.names import read_json
 from .weights.report import LoadReport
-from .weights.settings import has_config, read_settings
+from .weights.settings import has_config, join_parts, read_settings
 
 #: What parameters can be.
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -48,7 +48,8 @@ def build(
 
     Args:
         spec: name in `specs/`, path of a YAML file, or a loaded Spec; None: found from the weights.
-        weights: pretrained name, hub id, local folder or file, URL, or a state dict; None: untrained.
+        weights: pretrained name, with `@format` for a release, hub id, local folder or file, URL, or a state dict;
+            None: untrained.
         head: name of a head, several names, or None for the body alone.
         overrides: values by path into the spec, as `--set` takes them: a mapping or `name=value` texts.
         config: file or mapping in the place of the config beside the weights.
@@ -127,6 +128,8 @@ def settle(
         loaded = loaded.with_overrides(hparams)
     loaded = _with_label_count(loaded)
     format = _format(loaded, checkpoint)
+    if checkpoint is not None and isinstance(checkpoint.store, PartedStore):
+        join_parts(checkpoint.store, loaded.sections["weights"][format], name=checkpoint.name)
     loaded, values = read_settings(loaded, checkpoint, format, allow_unknown=allow_unexpected)
     return loaded, checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else ""), format
 

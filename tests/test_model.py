@@ -25,6 +25,12 @@ TINY = {
              "max_position_embeddings": 32},
     "roberta": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
                 "intermediate_size": 24, "max_position_embeddings": 34},
+    "albert": {"vocab_size": 60, "embedding_size": 8, "hidden_size": 16, "num_hidden_layers": 3, "num_hidden_groups": 2,
+               "inner_group_num": 2, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 32},
+    "electra": {"vocab_size": 60, "embedding_size": 8, "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 32},
+    "llama": {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+              "intermediate_size": 24, "max_position_embeddings": 32},
     "transfo_xl": {"vocab_size": 60, "cutoffs": [10, 30], "tie_projections": [False, True, True], "hidden_size": 16,
                    "embedding_divisor": 2, "num_hidden_layers": 2, "num_attention_heads": 2, "attention_head_size": 8,
                    "intermediate_size": 24, "memory_length": 5, "clamp_length": 6},
@@ -38,7 +44,10 @@ TINY = {
                  "hash_seed": 3},
 }  # fmt: skip
 IDS = torch.randint(0, 60, (2, 7), generator=torch.Generator().manual_seed(0))
-DECODERS = [("gpt2", {}), ("gpt", {}), ("ctrl", {}), ("bert", {"is_decoder": True}), ("roberta", {"is_decoder": True})]
+DECODERS = [
+    ("gpt2", {}), ("gpt", {}), ("ctrl", {}), ("llama", {}), ("bert", {"is_decoder": True}),
+    ("roberta", {"is_decoder": True}),
+]  # fmt: skip
 
 
 def tiny(spec: str, head: str | list[str] | None = None, **more: object) -> mw.Model:
@@ -63,7 +72,7 @@ def test_compiles_whole_and_exports(spec: str) -> None:
         torch.testing.assert_close(exported(IDS).last_hidden_state, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", ["bert", "ctrl", "gpt2", "roberta", "xlm"])
+@pytest.mark.parametrize("spec", ["albert", "bert", "ctrl", "electra", "gpt2", "llama", "roberta", "xlm"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_exports_for_any_batch_and_length(spec: str, masked: bool) -> None:
     model = tiny(spec)

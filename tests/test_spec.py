@@ -322,7 +322,7 @@ def test_sections(folder: Path) -> None:
         "3:26 `about.paper` must be a string or a list, but is `3`",
         "3:39 `about.code.1` must be a string, but is `2`",
         "5:17 unknown key `fiel` in `configs.huggingface` did you mean `file`?",
-        "5:32 `configs.huggingface.file` must be a string, but is `4`",
+        "5:32 `configs.huggingface.file` must be a string or a list, but is `4`",
         "5:42 unknown hparam `widht` in `configs.huggingface.read` did you mean `width`?",
         "5:53 `configs.huggingface.read.widht.1` must be a string or a mapping, but is `3`",
         "5:57 unknown key `kye` in `configs.huggingface.read.widht.2` did you mean `key`?",

@@ -63,7 +63,7 @@ def test_python_reference(file: Path, tmp_path: Path) -> None:
     compare(build_tokenizer(section(wanted["spec"]), tmp_path), TEXTS, wanted["digests"])
 
 
-@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("index", range(8))
 def test_python_reference_on_real_vocabularies(shared_data: Path, index: int) -> None:
     wanted = case(GOLDEN / "real.json")[index]
     folder = shared_data / "tokenizers" / wanted["folder"]

@@ -169,13 +169,13 @@ class TextPipeline:
         self.normalizer, self.model = normalizer, model
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
-        return self.model.ids(text if normalized else self.normalizer.normalize(text))
+        return self.model.ids(text if normalized else self.normalizer.normalize(text), start == 0)
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
-        ids, spans, words = self.model.details(text)
+        ids, spans, words = self.model.details(text, start == 0)
         return Details(ids, [_place(origins, a, b, start) for a, b in spans], words)
 
 

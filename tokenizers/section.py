@@ -41,7 +41,7 @@ def checked_section(section: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(result.setdefault(key, {}), dict):
             problems.append(Diagnostic(f"`tokenizer.{key}` must be a mapping"))
     problems += _problems_of_files(result.get("files", {}))
-    checked = (("template", ("single", "pair")), ("special_tokens", ROLES), ("numbered_tokens", NUMBERED))
+    checked = (("template", ("single", "pair", "bos", "eos")), ("special_tokens", ROLES), ("numbered_tokens", NUMBERED))
     for key, allowed in checked:
         if isinstance(result[key], dict):
             problems += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Sequence
+from functools import cached_property
 from itertools import chain, repeat
 from typing import Any
 
@@ -13,6 +14,8 @@ from .cache import Cache
 from .pipeline import Span
 
 BLANK = "\u2581"
+#: `normalizer_spec {add_dummy_prefix: false}`; a message that comes again in a serialized one is merged with the first.
+_NO_BLANK = b"\x1a\x02\x18\x00"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -39,35 +42,53 @@ class SentencePieceFile:
     def __reduce__(self) -> tuple[Any, ...]:
         return SentencePieceFile, (self.data,)
 
-    def encode(self, text: str, what: type = int) -> Any:
-        """Ids, or pieces (`str`)."""
-        try:
-            return self.processor.encode(text, out_type=what)
-        except (RuntimeError, TypeError, UnicodeError):  # lone surrogates
-            return self.processor.encode(_SURROGATE.sub("\ufffd", text), out_type=what)
+    @cached_property
+    def bare(self) -> Any:
+        """The library's processor without the blank that it puts in front of a text."""
+        import sentencepiece
 
-    def normalize(self, text: str) -> tuple[str, Sequence[int]]:
-        """The text that is cut, and the index in `text` of each of its characters and of its end."""
+        processor = sentencepiece.SentencePieceProcessor()
+        processor.LoadFromSerializedProto(self.data + _NO_BLANK)
+        return processor
+
+    def encode(self, text: str, what: type = int, blank: bool = True) -> Any:
+        """Ids, or pieces (`str`); without `blank` no blank is put in front."""
+        processor = self.processor if blank else self.bare
         try:
-            return self.processor.normalize(text, with_offsets=True)
+            return processor.encode(text, out_type=what)
+        except (RuntimeError, TypeError, UnicodeError):  # lone surrogates
+            return processor.encode(_SURROGATE.sub("\ufffd", text), out_type=what)
+
+    def normalize(self, text: str, blank: bool = True) -> tuple[str, Sequence[int]]:
+        """The text that is cut, and the index in `text` of each of its characters and of its end."""
+        processor = self.processor if blank else self.bare
+        try:
+            return processor.normalize(text, with_offsets=True)
         except (RuntimeError, TypeError, UnicodeError):
-            return self.processor.normalize(_SURROGATE.sub("\ufffd", text), with_offsets=True)
+            return processor.normalize(_SURROGATE.sub("\ufffd", text), with_offsets=True)
 
 
 class SentencePiece:
-    """Ids of a whole text. `split_digit_commas`: a comma behind a digit is cut off, and what stands before it cut anew.
-    Lone surrogates count as the replacement character."""
+    """Ids of a whole text. Lone surrogates count as the replacement character.
 
-    def __init__(self, *, model: SentencePieceFile, split_digit_commas: bool = False) -> None:
-        self.model, self.split_digit_commas = model, split_digit_commas
+    * `split_digit_commas`: a comma behind a digit is cut off, and what stands before it cut anew,
+    * `later_blank`: the blank that the library puts in front of a text also goes in front of those that stand behind
+      an added token.
+    """
+
+    def __init__(
+        self, *, model: SentencePieceFile, split_digit_commas: bool = False, later_blank: bool = True
+    ) -> None:
+        self.model, self.split_digit_commas, self.later_blank = model, split_digit_commas, later_blank
         self._replaced = Cache(self._replacement)
         self._with_commas = frozenset(
             number for number, piece in enumerate(model.pieces)
             if split_digit_commas and len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
         )
 
-    def ids(self, text: str) -> list[int]:
-        found = self.model.encode(text)
+    def ids(self, text: str, first: bool = True) -> list[int]:
+        """`first`: nothing stands before the text."""
+        found = self.model.encode(text, blank=first or self.later_blank)
         if not self._with_commas or self._with_commas.isdisjoint(found):
             return found
         return list(chain.from_iterable(
@@ -75,29 +96,30 @@ class SentencePiece:
             for number in found
         ))
 
-    def details(self, text: str) -> tuple[list[int], list[Span], list[int]]:
+    def details(self, text: str, first: bool = True) -> tuple[list[int], list[Span], list[int]]:
         """Ids, the (start, end) of each in the text, and the number of its word: a word begins with a blank."""
-        pieces = self.model.encode(text, str)
-        normalized, origins = self.model.normalize(text)
+        blank = first or self.later_blank
+        pieces = self.model.encode(text, str, blank)
+        normalized, origins = self.model.normalize(text, blank)
         ids: list[int] = []
         spans: list[Span] = []
         words: list[int] = []
         word = -1
-        first = held = 0  # a character that is written in bytes is `held` back until they are complete
+        begin = held = 0  # a character that is written in bytes is `held` back until they are complete
         for number, piece in zip(map(self.model.ids.get, pieces, repeat(self.model.unknown)), pieces, strict=True):
             if number in self.model.bytes:
-                last = first + 1
+                last = begin + 1
                 held += 1
-                done = held == len(normalized[first].encode())
+                done = held == len(normalized[begin].encode())
             else:
-                last, done = first + len(piece), True
+                last, done = begin + len(piece), True
             word += piece[:1] == BLANK or word < 0
             for part, after in self._replaced[number] if number in self._with_commas else ((number, 0),):
                 ids.append(part)
                 words.append(word)
-                end = max(first + 1, last - after)
-                spans.append(_span(text, normalized, origins, first, end))
-                first = end if done else first
+                end = max(begin + 1, last - after)
+                spans.append(_span(text, normalized, origins, begin, end))
+                begin = end if done else begin
             held = 0 if done else held
         return ids, spans, words
 
@@ -128,15 +150,19 @@ class SentencePieceDecoder:
     """Pieces to text by the library, special tokens as they stand.
 
     * `blanks`: a blank before special tokens, once for several,
-    * `leading_blank`: the one that a text begins with stays.
+    * `leading_blank`: the one that a text begins with stays,
+    * `later_blank`: if not, all other white space stays as it is, also behind special tokens and at the end.
     """
 
-    def __init__(self, *, model: SentencePieceFile, blanks: bool = False, leading_blank: bool = True) -> None:
-        self.model, self.blanks, self.leading_blank = model, blanks, leading_blank
+    def __init__(
+        self, *, model: SentencePieceFile, blanks: bool = False, leading_blank: bool = True, later_blank: bool = True
+    ) -> None:
+        self.model, self.blanks, self.leading_blank, self.later_blank = model, blanks, leading_blank, later_blank
 
     def decode(self, pieces: list[str], special: Container[str] = ()) -> str:
         if pieces and not self.leading_blank:
             pieces = [pieces[0].removeprefix(BLANK), *pieces[1:]]
+        processor = self.model.processor if self.later_blank else self.model.bare
         parts: list[str] = []
         waiting: list[str] = []
         after_special = False
@@ -147,6 +173,7 @@ class SentencePieceDecoder:
                 continue
             if self.blanks and not after_special:
                 parts.append(" ")
-            parts += [self.model.processor.decode(waiting), piece]
+            parts += [processor.decode(waiting), piece]
             waiting, after_special = [], True
-        return "".join([*parts, self.model.processor.decode(waiting)]).strip()
+        text = "".join([*parts, processor.decode(waiting)])
+        return text.strip() if self.later_blank else text

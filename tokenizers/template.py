@@ -25,14 +25,19 @@ class Template:
     """`"[CLS] $A [SEP] $B:1 [SEP]:1"`: pieces between blanks, `:n` their type id (0 if absent).
 
     `roles` maps the tokens a template may name to their roles, so that a tokenizer with another separator uses its
-    own. TokenizerError for a template without its sequences.
+    own. `bos` and `eos`: whether the tokens of these roles are put there. TokenizerError for a template without its
+    sequences.
     """
 
     def __init__(
-        self, *, single: str = "$A", pair: str = "$A $B:1", roles: Mapping[str, str] | None = None
+        self, *, single: str = "$A", pair: str = "$A $B:1", roles: Mapping[str, str] | None = None, bos: bool = True,
+        eos: bool = True,
     ) -> None:
-        self.single = _parse("single", single, (0,), roles or {})
-        self.pair = _parse("pair", pair, (0, 1), roles or {})
+        left_out = {role for role, wanted in (("bos_token", bos), ("eos_token", eos)) if not wanted}
+        self.single, self.pair = (
+            tuple(piece for piece in _parse(name, text, sequences, roles or {}) if piece.token not in left_out)
+            for name, text, sequences in (("single", single, (0,)), ("pair", pair, (0, 1)))
+        )
 
     @classmethod
     def of(cls, single: Iterable[TemplatePiece], pair: Iterable[TemplatePiece]) -> Template:

@@ -83,7 +83,7 @@ class ConfigFormat(_Section):
     record: Literal["dict", "namespace"] = "dict"
     """What it is there, for those who read it with Python."""
     like: str | None = None
-    """Another format, which holds for whatever is not said here."""
+    """Another format, which holds for whatever is not said here; what is read is completed one by one."""
     always: dict[str, Any] = {}
     """Hparams that every checkpoint of the format has, and none says."""
     untold: dict[str, str] = {}
@@ -163,6 +163,13 @@ class WeightsFormat(_Section):
     """Kinds of files it comes in, the best first."""
     like: str | None = None
     """Another format, which holds for whatever is not said here; its rules one by one."""
+    spelling: Literal["slashes"] | None = None
+    """How its names are spelt, those that it has from another format too: `slashes` makes `layer.3.output` of a rule
+    `layer_._3/output`."""
+    join: dict[str, str] = {}
+    """Stored name, with `{i}` or `*` -> of a checkpoint in several files, along which dimension its parts are put
+    together: a number, or an expression as in `shapes`, of the shapes of one part. What is not named is the same in
+    all."""
     leaves: dict[str, dict[str, str]] = {}
     """Block -> parameter -> what follows the rule's name, with operations."""
     prefix: list[str] = []
@@ -192,7 +199,8 @@ class Release(_Section):
     """Hub id; or the address of an archive, a file, a folder, or the prefix of a TensorFlow checkpoint."""
     files: list[str] = []
     """What belongs to it: names below the address (beside it, if it is a file), or whole addresses. One that may be
-    missing ends in `?`. Of a TensorFlow checkpoint its index or the note `checkpoint` is enough."""
+    missing ends in `?`. Of a TensorFlow checkpoint its index or the note `checkpoint` is enough. Of a hub id they are
+    names in the repository, the weights (one file) last."""
     hparams: dict[_Name, Any] = {}
     """What it does not store. Config files beat them, and they beat the spec's own values."""
     tokenizer: dict[str, Any] = {}

@@ -17,6 +17,7 @@ from .layers import SECTIONS, list_specs
 from .releases import Pretrained, places
 from .resolve import Hparams, chain, resolve, resolve_hparams
 from .sections import SpecModel, check_sections
+from .spelling import respelt
 
 __all__ = [
     "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "config_files", "find_config_matches",
@@ -50,6 +51,8 @@ class Spec:
         for section in ("configs", "weights"):
             formats = sections[section]
             sections[section] = {name: _with_like(name, formats) for name in formats}
+        weights = sections["weights"]
+        sections["weights"] = {name: respelt(one) if "spelling" in one else one for name, one in weights.items()}
         return sections
 
     @property
@@ -163,14 +166,15 @@ def _fits(match: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 
 
 def _with_like(name: str, configs: Mapping[str, Any]) -> dict[str, Any]:
-    """A format completed by the ones it is like, the nearest first; rules are completed one by one."""
+    """A format completed by the ones it is like, the nearest first; what is read and rules are completed one by
+    one."""
     merged: dict[str, Any] = {}
     seen: list[str] = []
     while name in configs and name not in seen:
         seen.append(name)
         own = {key: value for key, value in configs[name].items() if key != "like"}
-        rules = {**own.get("rules", {}), **merged.get("rules", {})}
-        merged = own | merged | ({"rules": rules} if rules else {})
+        lists = {key: {**own.get(key, {}), **merged.get(key, {})} for key in ("read", "rules")}
+        merged = own | merged | {key: value for key, value in lists.items() if value}
         name = configs[name].get("like")
     return merged
 

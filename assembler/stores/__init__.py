@@ -14,6 +14,7 @@ from .archives import is_archive, unpack
 from .base import Store, TensorInfo, listed, open_file, problem
 from .keras_store import KerasStore, write_keras
 from .numpy_store import NumpyStore, write_numpy
+from .parted import PartedStore, parts_of_one
 from .pickle_store import PickleStore, read_pickled, write_pickle
 from .safetensors_store import SafetensorsStore, write_safetensors
 from .sharded import ShardedStore
@@ -25,8 +26,8 @@ from .torch_store import TorchStore, write_torch
 from .verify import verify
 
 __all__ = [
-    "KINDS", "Store", "TensorInfo", "bundle_index", "is_archive", "open_store", "read_pickled", "unpack", "verify",
-    "write_bundle", "write_keras", "write_numpy", "write_pickle", "write_safetensors", "write_torch",
+    "KINDS", "PartedStore", "Store", "TensorInfo", "bundle_index", "is_archive", "open_store", "read_pickled", "unpack",
+    "verify", "write_bundle", "write_keras", "write_numpy", "write_pickle", "write_safetensors", "write_torch",
 ]  # fmt: skip
 
 
@@ -103,6 +104,8 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
             raise UsageError(f"there is no kind of checkpoint named `{kind}`", help=did_you_mean(kind, KINDS) or None)
     if path.is_dir():
         path = _find(path, kinds)
+        if isinstance(path, list):
+            return PartedStore([_open_file(part, kinds) for part in path])
     elif "tensorflow" in kinds and (index := bundle_index(path)):
         path = index
     elif not path.exists():
@@ -114,7 +117,8 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
     return _open_file(path, kinds)
 
 
-def _find(folder: Path, kinds: Sequence[str]) -> Path:
+def _find(folder: Path, kinds: Sequence[str]) -> Path | list[Path]:
+    """The file, or all parts of one checkpoint."""
     names = [name for kind in kinds for name in (KINDS[kind].file, *KINDS[kind].others)]
     usual = [name + suffix for name in names for suffix in ("", INDEX)]
     for name in usual:
@@ -133,6 +137,8 @@ def _find(folder: Path, kinds: Sequence[str]) -> Path:
         return found[0]
     if not found and len(deeper) == 1:  # of a release in several folders
         return deeper[0]
+    if parts_of_one(found):
+        return sorted(found)
     if found:
         names = listed(path.name for path in found)
         help = "name one of them; the parts of one checkpoint need their `*.index.json` beside them"

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 
-from ...errors import Diagnostic
+from ...errors import Diagnostic, Place
 from ..replacing import replacing
 from .arrays import NAMES, torch_dtype
 from .base import Refused, TensorInfo, missing_tensor, open_file, problem, quoted, unwritable, valueless
@@ -35,6 +35,7 @@ class KerasStore:
         self.paths = [path]
         self._mapped = MappedFile(open_file(path), path)
         self._datasets: dict[str, Any] = {}
+        self._again: list[tuple[str, Any]] = []  # what other layers hold of a name
         self.tensors: dict[str, TensorInfo] = {}
         self._ignored: list[str] = []
         try:
@@ -57,13 +58,16 @@ class KerasStore:
         if dataset.dtype.kind not in "fiub":
             self._ignored.append(place)
             return
-        if name in self.tensors:
-            raise Refused(f"it holds two tensors of the name {quoted(name)}", AGAIN)
         if dataset.is_virtual or dataset.external:
             raise Refused(f"tensor {quoted(name)} lies in another file", "fetch a file that holds its tensors itself")
         stored = dataset.id.get_storage_size()
         if dataset.nbytes > stored * (RATIO if dataset.chunks else 1):
             raise Refused(f"tensor {quoted(name)} claims {dataset.nbytes} bytes, the file has {stored} for it", AGAIN)
+        if name in self.tensors:  # Keras saves a variable with every layer that uses it
+            if dataset.shape != self._datasets[name].shape or dataset.dtype != self._datasets[name].dtype:
+                raise Refused(f"it holds two tensors of the name {quoted(name)}", AGAIN)
+            self._again.append((name, dataset))
+            return
         self._datasets[name] = dataset
         self.tensors[name] = TensorInfo(tuple(dataset.shape), torch_dtype(dataset.dtype.str), self.paths[0])
 
@@ -82,7 +86,12 @@ class KerasStore:
             raise problem(self.paths[0], f"tensor {quoted(name)} is damaged ({str(error)[:200]})", AGAIN) from None
 
     def check_sums(self) -> list[Diagnostic]:
-        return []
+        place = Place(str(self.paths[0]))
+        return [
+            Diagnostic(f"{quoted(dataset.name)} is tensor {quoted(name)} once more, and differs", place)
+            for name, dataset in self._again
+            if not (dataset[()] == self._datasets[name][()]).all()
+        ]
 
     def close(self) -> None:
         self._file.close()

@@ -14,7 +14,7 @@ from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
 from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
 from .guess import guess
 from .names import CONFIG, GENERATION, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
-from .releases import fetch_release
+from .releases import fetch_release, fetch_repository
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
 TORCH = "pytorch_model.bin"
@@ -81,9 +81,12 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     if found.is_release:
         checkpoint = _local(text, fetch_release(found, cache_dir), cache_dir)
         checkpoint.spec = found.spec or checkpoint.spec
+    elif found.files:
+        checkpoint = _local(text, fetch_repository(found, cache_dir, revision), cache_dir)
+        checkpoint.spec = found.spec
     else:
         checkpoint = _from_hub(text, found.target, found.spec, cache_dir, revision)
-    if found.is_release or "@" in text:
+    if found.is_release or found.files or "@" in text:
         checkpoint.format = found.format
     checkpoint.hparams = dict(found.hparams)
     return checkpoint

@@ -98,6 +98,10 @@ def _value(text: str, written: dict[str, str]) -> Any:
             break
         text = written[macro[1]]
     try:
-        return ast.literal_eval(text)
+        return _as_data(ast.literal_eval(text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
+
+
+def _as_data(value: Any) -> Any:
+    return [_as_data(one) for one in value] if isinstance(value, list | tuple) else value

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import Diagnostic, Note, WeightsError
 from ..language.spec import Spec
+from ..stores import PartedStore
 from .checkpoint import Checkpoint
 from .config import read_config
 from .gin import read_gin
 from .names import parts, read_json
+from .patterns import stored_names
 from .plan import Stored
 from .shapes import read_shapes
 
@@ -37,13 +40,21 @@ def read_settings(
         section = spec.sections["weights"][format]
         shapes = Stored(checkpoint.store.tensors, section).bare_shapes()
         values |= read_shapes(section.get("shapes") or {}, shapes, values, name=checkpoint.name)
-        values = {**checkpoint.hparams, **values}
+        values |= checkpoint.hparams
         _check_told(spec, rules, format, values, checkpoint.name)
     if "num_labels" in explicit and "id2label" not in explicit:
         values.pop("id2label", None)  # the names of other labels
     always = {name: value for name, value in (rules.get("always") or {}).items() if name not in explicit}
     spec = spec.with_overrides(always) if always else spec
     return spec, {name: value for name, value in values.items() if name not in {*explicit, *always}}
+
+
+def join_parts(store: PartedStore, section: Mapping[str, Any], *, name: str) -> None:
+    """Put the tensors of several files together as a format says. WeightsError if they do not go together so."""
+    shapes = {stored: info.shape for stored, info in store.tensors.items()}
+    dims = read_shapes(section.get("join") or {}, shapes, {}, name=name)
+    rules = {re.compile(stored_names(pattern)): dim for pattern, dim in dims.items()}
+    store.join({stored: next((rules[rule] for rule in rules if rule.fullmatch(stored)), None) for stored in shapes})
 
 
 def has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:

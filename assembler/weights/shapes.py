@@ -19,7 +19,7 @@ Shapes = Mapping[str, tuple[int, ...]]  # by stored name, without the file's pre
 _QUESTION = re.compile(
     r"<(?:(?P<asked>count|has|dims|sum|ends|has_each|lacks_each) )?(?P<name>[^<>\[\]]+?)(?:\[(?P<dim>-?\d+)\])?>"
 )
-_OTHER = " beside "
+_OTHER, _WORDS, _ELSE = " beside ", " as ", " else "
 
 
 class _Untold(Exception):
@@ -38,6 +38,7 @@ def read_shapes(rules: Mapping[str, Any], shapes: Shapes, told: Mapping[str, Any
     | `<sum table_{i}[0]>` | the sum of a dimension of these |
     | `<ends table_{i}[0]>` | running sums of a dimension of these, without the last |
     | `<has_each a_{i} beside b_{i}>` | for each second one, whether there is the first |
+    | `<has_each a_{i} beside b_{i} as yes else no>` | and these words for it |
     | `<lacks_each a_{i} beside b_{i}>` | the contrary |
 
     Names of hparams that the config has `told`, or shapes before, may occur too. Of several texts the first counts
@@ -77,8 +78,11 @@ def _answer(found: re.Match[str], shapes: Shapes) -> Any:
     if asked == "count":
         return sum(1 for _ in _numbered(name, shapes))
     if asked in ("has_each", "lacks_each"):
-        wanted, _, beside = name.partition(_OTHER)
-        return [(fill(wanted, index) in shapes) is (asked == "has_each") for index in _numbered(beside, shapes)]
+        wanted, _, rest = name.partition(_OTHER)
+        beside, as_, words = rest.partition(_WORDS)
+        yes, _, no = words.partition(_ELSE) if as_ else (True, "", False)
+        there = [(fill(wanted, index) in shapes) is (asked == "has_each") for index in _numbered(beside, shapes)]
+        return [yes if one else no for one in there]
     if asked in ("sum", "ends"):
         ends = list(accumulate(_size(fill(name, index), dim, shapes) for index in _numbered(name, shapes)))
         if asked == "ends":

@@ -102,6 +102,7 @@ def real(data: Path) -> None:
     words = ["<s>", "</s>", "<pad>", "<unk>", *SPECIALS, *words][:95000]
     (scratch / "xlm.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
     xlnet, albert = (str(home / name / "spiece.model") for name in ("xlnet-base-cased", "albert-base-v2"))
+    llama = str(home / "llama" / "tokenizer.model")
     tokenizers = [
         ("ctrl", "ctrl", {}, transformers.CTRLTokenizer(scratch / "vocab.json", home / "ctrl" / "ctrl-merges.txt")),
         ("xlnet", "xlnet-base-cased", {}, transformers.XLNetTokenizer(xlnet)),
@@ -111,6 +112,9 @@ def real(data: Path) -> None:
          transformers.XLMTokenizer(scratch / "xlm.json", home / "xlm-mlm-xnli15" / "codes_xnli_15")),
         ("transfo_xl", "transfo-xl-wikitext2", {},
          TransfoXLTokenizer(vocab_file=home / "transfo-xl-wikitext2" / "vocab.txt")),
+        ("llama", "llama", {}, transformers.LlamaTokenizer(llama, legacy=False)),
+        ("llama", "llama", {"add_bos_token": False, "add_eos_token": True},
+         transformers.LlamaTokenizer(llama, legacy=False, add_bos_token=False, add_eos_token=True)),
     ]
     cases = [
         {"spec": spec, "folder": folder, "options": options, "digests": digests(tokenizer, texts)}

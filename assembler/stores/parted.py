@@ -1,0 +1,80 @@
+"""One checkpoint in several files that all have the same names: what was spread over several devices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from ...errors import Diagnostic
+from .base import Store, TensorInfo, listed, missing_tensor, problem, quoted
+
+_NUMBERED = re.compile(r"(.+\.)(\d+)(\.\w+)")
+
+
+def parts_of_one(paths: Sequence[Path]) -> bool:
+    """Whether files are called alike but for a number: `consolidated.00.pth`, `consolidated.01.pth`, …"""
+    found = [_NUMBERED.fullmatch(path.name) for path in paths]
+    if None in found or len({(name[1], name[3]) for name in found}) != 1:
+        return False
+    return sorted(int(name[2]) for name in found) == list(range(len(paths)))
+
+
+class PartedStore:
+    """Each tensor is the parts of it put together along one dimension, or the same in every file.
+
+    Until `join` has said along which, shapes are those of the first part. Raises `WeightsError` if the files do not
+    have the same names.
+    """
+
+    ignored: tuple[str, ...] = ()
+
+    def __init__(self, parts: Sequence[Store]) -> None:
+        self._parts = list(parts)
+        first = parts[0]
+        self.name, self.metadata, self.extras = first.name, first.metadata, first.extras
+        self.paths = [path for part in parts for path in part.paths]
+        self.tensors: dict[str, TensorInfo] = dict(first.tensors)
+        self._dims: dict[str, int | None] = dict.fromkeys(self.tensors)
+        for part in self._parts[1:]:
+            if others := part.tensors.keys() ^ self.tensors.keys():
+                raise problem(part.paths[0], f"it does not have the names of {first.paths[0].name}: {listed(others)}")
+
+    def join(self, dims: Mapping[str, int | None]) -> None:
+        """Say along which dimension each tensor is put together, None for those that every file has whole.
+
+        WeightsError if the parts of one do not go together so.
+        """
+        for name, dim in dims.items():
+            shapes = [part.tensors[name].shape for part in self._parts]
+            if dim is not None and dim >= len(shapes[0]):
+                raise problem(self.paths[0], f"tensor {quoted(name)} {list(shapes[0])} has no dimension {dim}")
+            if len({shape[:dim] + shape[dim + 1 :] if dim is not None else shape for shape in shapes}) != 1:
+                raise problem(self.paths[0], f"the parts of {quoted(name)} do not go together: {listed(shapes)}")
+            info, shape = self.tensors[name], list(shapes[0])
+            if dim is not None:
+                shape[dim] = sum(one[dim] for one in shapes)
+            self.tensors[name] = TensorInfo(tuple(shape), info.dtype, info.file)
+            self._dims[name] = dim
+
+    def read(self, name: str) -> torch.Tensor:
+        if name not in self.tensors:
+            raise missing_tensor(self.paths[0], name, self.tensors)
+        dim = self._dims[name]
+        return self._parts[0].read(name) if dim is None else torch.cat([one.read(name) for one in self._parts], dim)
+
+    def check_sums(self) -> list[Diagnostic]:
+        return [problem for part in self._parts for problem in part.check_sums()]
+
+    def close(self) -> None:
+        for part in self._parts:
+            part.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
