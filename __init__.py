@@ -28,6 +28,7 @@ _HOME = {
     "generate": ".tasks.generation",
     "stream": ".tasks.generation",
     "top_k_top_p_filtering": ".tasks.generation",
+    "pipeline": ".tasks.pipelines.create",
     "ModelwrightError": ".errors",
     "SpecError": ".errors",
     "UsageError": ".errors",
@@ -40,7 +41,7 @@ _MODULES = ("blocks", "assembler", "tokenizers", "tasks", "errors")
 __all__ = [
     "DownloadError", "Model", "ModelOutput", "ModelwrightError", "Spec", "SpecError", "TokenizerError", "UsageError",
     "WeightsError", "__version__", "assembler", "blocks", "build", "convert", "errors", "generate", "list_specs",
-    "load_spec", "load_tokenizer", "stream", "tasks", "tokenizers", "top_k_top_p_filtering",
+    "load_spec", "load_tokenizer", "pipeline", "stream", "tasks", "tokenizers", "top_k_top_p_filtering",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .assembler.tokenizer import load_tokenizer
     from .errors import DownloadError, ModelwrightError, SpecError, TokenizerError, UsageError, WeightsError
     from .tasks.generation import generate, stream, top_k_top_p_filtering
+    from .tasks.pipelines.create import pipeline
 
 
 def __getattr__(name: str) -> Any:

@@ -201,6 +201,13 @@ def generate(args: argparse.Namespace) -> None:
     run(args)
 
 
+def run_task(args: argparse.Namespace) -> None:
+    """Do a task with a model: classify texts, find names, answer questions, fill gaps, translate, make vectors."""
+    from .tasks.pipelines.command import run
+
+    run(args)
+
+
 def _visible(text: str | None) -> str:
     """Text for one line of a table: what does not print is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text or "")
@@ -226,6 +233,7 @@ def _color(stream: Any) -> bool:
 
 def parser() -> argparse.ArgumentParser:
     from .tasks.generation.command import add_arguments
+    from .tasks.pipelines.command import add_arguments as add_task_arguments
 
     main = argparse.ArgumentParser(
         prog="modelwright", description="Transformer models from YAML, with the authors' original weights.",
@@ -300,14 +308,30 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--revision", help="branch, tag or commit on the hub")
     sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
     add_arguments(command("generate", generate, overrides))
+    add_task_arguments(command("run", run_task))
     sub = command("schema", schema)
     sub.add_argument("--reference", action="store_true", help="print the reference of all blocks in Markdown instead")
     return main
 
 
+def parsed(argv: list[str] | None) -> argparse.Namespace:
+    """The command line. argparse takes an open list of texts for empty when options follow the words before it, so
+    texts behind options come back as unknown."""
+    main = parser()
+    args, rest = main.parse_known_args(argv)
+    texts = getattr(args, "text", None)
+    ended = rest[:1] == ["--"]
+    unknown = [word for word in rest[ended:] if word.startswith("-") and not ended] if isinstance(texts, list) else rest
+    if unknown:
+        main.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:
+        texts += rest[ended:]
+    return args
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    args = parser().parse_args(argv)
+    args = parsed(argv)
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")  # torch's, where there is no NumPy
     from .errors import DownloadError, ModelwrightError, UsageError
 

@@ -72,7 +72,7 @@ def build(
             checkpoint = _with_config(checkpoint, config)
         return _build(
             spec, checkpoint, head=head, overrides=overrides, hparams=hparams,
-            device=_device(device), dtype=checked_dtype(dtype),
+            device=checked_device(device), dtype=checked_dtype(dtype),
             allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
         )  # fmt: skip
     finally:
@@ -205,7 +205,8 @@ def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry
     return skeleton.model
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def checked_device(device: str | torch.device | None) -> torch.device:
+    """A device on which something can be placed; the CPU for None. UsageError."""
     try:
         found = torch.device(device or "cpu")
         torch.empty(0, device=found)

@@ -328,6 +328,12 @@ class Model(nn.Module):
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
 
+    @property
+    def longest_text(self) -> int | None:
+        """Tokens of the longest text that there are positions for; None if there is no such limit."""
+        found = [limit for module in self.modules() if (limit := getattr(module, "longest", None)) is not None]
+        return min(found, default=None)
+
     def num_parameters(self) -> int:
         """Number of values in all parameters, shared ones once."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from .language.spec import Spec
 from .replacing import replacing
 from .tokenizer import COMPANIONS, WHOLE, read_symbols
 from .weights.checkpoint import Checkpoint
+from .weights.names import parts
 
 Files = Mapping[str, Any]  # one set of the section's `files`
 #: Roles of files that can be written; a pickle is not.
@@ -31,13 +33,13 @@ def carry_vocabulary(
     if section is None or checkpoint.folder is None:
         return [], []
     sets = file_sets(section)
-    found = find_vocabulary(sets, _set_of(spec, source, sets), checkpoint.folder)
+    found = find_vocabulary(sets, preferred(spec, source, sets), checkpoint.folder)
     if found is None:
         names = {name for entry in sets for name in file_names(entry).values()}
         alone = sorted(name for name in names if (checkpoint.folder / name).is_file())
         return [], [f"{name} is not carried along: it is no vocabulary by itself" for name in alone]
     ours, paths = found
-    theirs = _set_of(spec, target, sets)
+    theirs = preferred(spec, target, sets)
     notes = []
     contents = _contents(ours, paths, theirs)
     if contents is None and theirs is not sets[0]:
@@ -45,7 +47,8 @@ def carry_vocabulary(
     names = " + ".join(path.name for path in paths.values())
     if contents is None:
         return [], [f"{names} is not carried along: it cannot be written as {' + '.join(file_names(theirs).values())}"]
-    beside = [path for name in (WHOLE, *COMPANIONS) if (path := checkpoint.folder / name).is_file()]
+    there = next(iter(paths.values())).parent
+    beside = [path for name in (WHOLE, *COMPANIONS) if (path := there / name).is_file()]
     if theirs is ours:
         contents |= {path.name: path.read_bytes() for path in beside}
     elif beside:
@@ -57,19 +60,20 @@ def carry_vocabulary(
 
 
 def find_vocabulary(sets: list[dict[str, Any]], first: Files, folder: Path) -> tuple[Files, dict[str, Path]] | None:
-    """The first set whose files are all in a folder, `first` before others, and its files by role."""
+    """The first set whose files are all in one part of a release, `first` before others, and its files by role."""
     from ..tokenizers.files import find_files
 
-    for entry in (first, *sets):
+    for entry, part in product((first, *sets), parts(folder)):
         try:
-            _, paths, _ = find_files(folder, [entry])
+            _, paths, _ = find_files(part, [entry])
         except TokenizerError:
             continue
         return entry, paths
     return None
 
 
-def _set_of(spec: Spec, format: str, sets: list[dict[str, Any]]) -> Files:
+def preferred(spec: Spec, format: str, sets: list[dict[str, Any]]) -> Files:
+    """The set of files that lies beside weights of a format."""
     name = (spec.sections["weights"].get(format) or {}).get("vocabulary")
     return next((entry for entry in sets if name in entry.values()), sets[0])
 

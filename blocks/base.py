@@ -97,6 +97,8 @@ class Norm(Block, nn.Module):
 class Embedding(Block, nn.Module):
     """Makes vectors of one kind of ids. *Shape:* -> [B, L, D], or None when its ids are optional and absent."""
 
+    longest: int | None = None  # L at most; None: any
+
     def forward(self, context: Context) -> Tensor | None: ...
 
 

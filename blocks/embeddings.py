@@ -117,6 +117,7 @@ class PositionLookup(Lookup):
         self.sinusoidal = sinusoidal
         super().__init__(size, width, padding_id)
         self.offset = offset
+        self.longest = size - offset
         self.dropout = dropout
         self.weight.requires_grad_(not sinusoidal)
 

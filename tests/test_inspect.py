@@ -15,7 +15,8 @@ import modelwright as mw
 from modelwright import cli
 from modelwright.assembler.stores import TensorInfo, open_store, write_numpy, write_safetensors, write_torch
 from modelwright.assembler.weights.guess import guess
-from modelwright.assembler.weights.inspection import fold_tensors, inspect
+from modelwright.assembler.weights.inspection import inspect
+from modelwright.assembler.weights.shown import fold_tensors
 
 SMALL = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2}
 
@@ -138,3 +139,35 @@ def test_folding() -> None:
 def test_nothing_is_read(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelwright.assembler.stores.SafetensorsStore.read", lambda *_: pytest.fail("it was read"))
     assert inspect(str(folders["bert"])).family == ["bert"]
+
+
+RELEASES = Path(__file__).parent / "golden" / "releases"
+
+
+@pytest.mark.parametrize("name", ["gpt", "gpt2", "roberta_2019", "roberta_mnli", "t5", "xlnet", "ctrl"])
+def test_releases(name: str, run) -> None:
+    """Spec, format, hparams and what is not told, without loading anything."""
+    case = json.loads((RELEASES / name / "case.json").read_text())
+    code, out, err = run(RELEASES / name / "release", "--json", "--verify")
+    found = json.loads(out)
+    assert (code, err, found["verified"]) == (0, "", True)
+    assert (found["family"], found["format"]) == ([case["spec"]], case["format"])
+    assert found["untold"].keys() == case["set"].keys()
+    model = mw.build(weights=RELEASES / name / "release", dry_run=True, **case["set"])
+    assert found["config"] and all(model.config[key] == value for key, value in found["config"].items())
+
+
+def test_what_belongs_to_a_release(run) -> None:
+    code, out, _ = run(RELEASES / "ctrl" / "release")
+    assert code == 0 and "  untold    --set num_attention_heads=…  how many heads the attention has" in out
+    assert "  ignored   52 tensors: the optimizer's" in out and "  ignored   1 tensor: of the training" in out
+    code, out, _ = run(RELEASES / "gpt2" / "release")
+    assert code == 0 and "  tokens    encoder.json, vocab.bpe" in out
+
+
+def test_a_config_that_does_not_fit_is_a_problem(run, folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders["bert"], tmp_path / "bert")
+    config = json.loads((tmp_path / "bert" / "config.json").read_text())
+    (tmp_path / "bert" / "config.json").write_text(json.dumps(config | {"position_embedding_type": "relative_key"}))
+    code, out, err = run(tmp_path / "bert")
+    assert code == 4 and "family    bert (huggingface)" in out and "can only build 'absolute'" in err

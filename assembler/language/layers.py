@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path as File
 
 from ...errors import Diagnostic, Note, SpecError, did_you_mean
@@ -12,8 +13,8 @@ from .documents import Document, display, load_document, shown
 
 SPECS = File(__file__).resolve().parents[2] / "specs"
 SECTIONS = (
-    "spec", "extends", "about", "hparams", "configs", "model", "heads", "tokenizer", "generation", "weights",
-    "pretrained",
+    "spec", "extends", "about", "hparams", "configs", "model", "heads", "tokenizer", "generation", "tasks",
+    "weights", "pretrained",
 )
 _NAME = re.compile(r"\w[\w-]*", re.ASCII)
 
@@ -62,7 +63,7 @@ def load_layers(file: File) -> list[Layer]:
     layers: list[Layer] = []
     seen: set[File] = set()
     while True:
-        layer = Layer(file, load_document(file))
+        layer = Layer(file, _document(file))
         if not isinstance(layer.document.tree, dict):
             place = layer.document.places[()]
             raise SpecError(Diagnostic(f"a spec is a mapping of the sections {', '.join(SECTIONS)}", place))
@@ -77,6 +78,19 @@ def load_layers(file: File) -> list[Layer]:
         file = find_spec(parent, extending=layer)
         if file.resolve() in seen:
             raise SpecError(_circle(layers[::-1], file))
+
+
+def _document(file: File) -> Document:
+    """What is in a file. Those of the package are parsed once a process: several specs extend one."""
+    if file.parent != SPECS:
+        return load_document(file)
+    facts = file.stat()
+    return _parsed(file, display(file), facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=64)
+def _parsed(file: File, source: str, changed: int, size: int) -> Document:
+    return load_document(file)
 
 
 def _circle(layers: list[Layer], file: File) -> Diagnostic:

@@ -212,6 +212,17 @@ class Release(_Section):
 _Place = Annotated[_Text | Annotated[Release, Tag(_TAGS[dict])], _BY_TYPE]
 
 
+class Tasks(_Section):
+    """What pipelines must know of a model beyond its heads."""
+
+    prompts: dict[str, str] = {}
+    """Task -> what is put in front of the text. `{source}` and `{target}` are languages of a translation."""
+    languages: dict[str, str] = {}
+    """Code -> the name that the model knows the language by."""
+    padding: bool = True
+    """Whether rows of a batch may be filled up, and come out as they would alone."""
+
+
 class SpecModel(_Section):
     """A spec."""
 
@@ -231,6 +242,8 @@ class SpecModel(_Section):
     tokenizer: dict[str, Any] = {}
     """How text becomes ids."""
     generation: Generation = Generation()
+    tasks: Tasks = Tasks()
+    """What pipelines must know of it."""
     weights: dict[str, WeightsFormat] = {}
     """Format -> how its tensors are read and written."""
     pretrained: dict[str, dict[str, _Place]] = {}

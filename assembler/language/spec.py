@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ...errors import Place, SpecError
 from . import layers
 from .compose import Composition, Overrides, compose, override
-from .documents import Path, load_document
+from .documents import Path
 from .layers import SECTIONS, list_specs
 from .releases import Pretrained, places
 from .resolve import Hparams, chain, resolve, resolve_hparams
@@ -79,9 +79,14 @@ class Spec:
         return _checked_sections(override(self.composition, overrides))
 
     def architecture(self) -> Spec:
-        """The spec without what variants and overrides change: the last file of its chain that has `configs:`."""
+        """The spec without what variants and overrides change: the last file of its chain that has `configs:`; for a
+        spec written out as a whole, the one of the package whose configs it has."""
         files = [layer.file for layer in self.composition.layers if "configs" in layer.document.tree]
-        return load_spec(files[-1]) if files else self
+        if not files:
+            return self
+        base = load_spec(files[-1])
+        whole = len(self.composition.layers) == 1 and files[-1].parent != layers.SPECS
+        return whole and _published(base) or base
 
     def place(self, path: Path) -> Place | None:
         """Where the value at `path`, or the nearest thing around it, stands."""
@@ -145,7 +150,7 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
     matches: list[ConfigMatch] = []
     files: dict[str, list[str]] = {}
     for spec in list_specs():
-        tree = load_document(folder / f"{spec}.yaml").tree
+        tree = layers.load_layers(folder / f"{spec}.yaml")[-1].document.tree
         for name, targets in (tree.get("pretrained") or {}).items():
             names.setdefault(name, []).extend(places(spec, targets))
         own = {format: config for format, config in (tree.get("configs") or {}).items() if config is not None}
@@ -159,6 +164,16 @@ def _index(folder: File) -> tuple[dict[str, list[Pretrained]], list[ConfigMatch]
                 inherited = compose(spec).tree["configs"][format].get("match") or {}
                 matches.append(ConfigMatch(spec, format, inherited, frozenset(filter(None, named.values()))))
     return names, matches, files
+
+
+def _published(spec: Spec) -> Spec | None:
+    """The spec of the package that `spec` is, or is a variant of, told by its name or by what configs it takes."""
+    for rules in spec.sections["configs"].values():
+        config = {**(rules.get("match") or {}), "architectures": list((rules.get("architectures") or {}).values())}
+        known = find_config_matches(config)
+        if spec.name in known or len(known) == 1:
+            return load_spec(spec.name if spec.name in known else known[0])
+    return None
 
 
 def _fits(match: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

@@ -41,7 +41,8 @@ def read_gin(path: Path) -> dict[str, Any]:
             place = Place(str(path), line)
             raise WeightsError(Diagnostic(f"`{statement[:60]}` is not of the form `name = value`", place))
         written[found[1].removeprefix("%")] = found[2].strip()
-    return {name: _value(text, written) for name, text in written.items()}
+    read: dict[str, Any] = {}  # by their texts: a macro may be put in for many names
+    return {name: _value(text, written, read) for name, text in written.items()}
 
 
 def gin_text(values: Mapping[str, Any]) -> str:
@@ -91,12 +92,18 @@ def _uncommented(line: str) -> tuple[str, int]:
     return line.rstrip(), depth
 
 
-def _value(text: str, written: dict[str, str]) -> Any:
+def _value(text: str, written: dict[str, str], read: dict[str, Any]) -> Any:
     for _ in range(MOST_REFERENCES):
         macro = _REFERENCE.fullmatch(text)
         if macro is None or macro[1] not in written:
             break
         text = written[macro[1]]
+    if text not in read:
+        read[text] = _literal(text)
+    return read[text]
+
+
+def _literal(text: str) -> Any:
     try:
         return _as_data(ast.literal_eval(text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import Diagnostic, DownloadError, ModelwrightError
+from ...tokenizers.files import file_sets
 from ..language.spec import find_config_matches, list_specs, load_spec
 from ..stores import KINDS, Store, TensorInfo, is_archive, open_store, verify
-from .checkpoint import INDEX, open_checkpoint
+from .checkpoint import INDEX, Checkpoint, open_checkpoint
 from .config import read_config
 from .guess import guess
-from .names import CONFIG, SPEC, read_json
-from .report import ranges
+from .names import CONFIG, OWN_FORMAT, SPEC, read_json
+from .patterns import stored_names
+from .settings import find_untold, read_settings
+from .shown import dtype_of, megabytes, numel, short, size_of, table
 
 OPTIONS = ("args", "cfg", "params")  # where training programs keep their options beside the weights
 SHOWN = 12  # values of a config, entries beside the tensors
@@ -33,6 +36,9 @@ class Inspection:
     format: str = ""  # key in the spec's `weights:`
     told_by: str = ""
     config: dict[str, Any] = field(default_factory=dict)  # as hparams if the spec is known, else as written
+    untold: dict[str, str] = field(default_factory=dict)  # hparams that nothing here says, and what they are
+    vocabulary: list[str] = field(default_factory=list)  # its files beside the weights
+    ignored: dict[str, int] = field(default_factory=dict)  # tensors that hold nothing learned, by the reason
     metadata: dict[str, str] = field(default_factory=dict)
     beside: dict[str, str] = field(default_factory=dict)  # what else the file holds
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
@@ -41,17 +47,17 @@ class Inspection:
 
     @property
     def values(self) -> int:
-        return sum(_numel(info) for info in self.tensors.values())
+        return sum(numel(info) for info in self.tensors.values())
 
     @property
     def bytes(self) -> int:
-        return sum(_size(info) for info in self.tensors.values())
+        return sum(size_of(info) for info in self.tensors.values())
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`: every tensor by itself."""
         facts = {key: value for key, value in vars(self).items() if key not in ("tensors", "problems")}
         tensors = {
-            name: {"shape": list(info.shape), "dtype": _dtype(info), "bytes": _size(info), "file": str(info.file)}
+            name: {"shape": list(info.shape), "dtype": dtype_of(info), "bytes": size_of(info), "file": str(info.file)}
             for name, info in self.tensors.items()
         }
         total = {"tensors": len(tensors), "values": self.values, "bytes": self.bytes}
@@ -59,7 +65,7 @@ class Inspection:
         return facts | {"total": total, "problems": problems, "tensors": tensors}
 
     def __str__(self) -> str:
-        files = f", {len(self.files)} file{'s' * (len(self.files) != 1)}, {_megabytes(sum(self.files.values()))}"
+        files = f", {len(self.files)} file{'s' * (len(self.files) != 1)}, {megabytes(sum(self.files.values()))}"
         lines = [f"{self.name}: {self.kind}{files if self.files else ''}{', in an archive' * self.archive}"]
         family = " or ".join(self.family)
         how = f" ({self.format})" if self.format else ""
@@ -68,16 +74,22 @@ class Inspection:
             if facts:
                 shown = [f"{key} {value}" for key, value in list(facts.items())[:SHOWN]]
                 more = f", and {len(facts) - SHOWN} more" if len(facts) > SHOWN else ""
-                lines.append(f"  {title:<8}  {', '.join(map(_short, shown))}{more}")
+                lines.append(f"  {title:<8}  {', '.join(map(short, shown))}{more}")
+        if self.untold:
+            lines += [f"  untold    --set {name}=…  {short(meaning)}" for name, meaning in self.untold.items()]
+        if self.vocabulary:
+            lines.append(f"  tokens    {', '.join(short(Path(file).name) for file in self.vocabulary)}")
+        for reason, count in self.ignored.items():
+            lines.append(f"  ignored   {count} tensor{'s' * (count != 1)}: {reason}")
         if self.tensors:
-            lines += ["", *_table(self.tensors), "", f"  {self._total()}"]
+            lines += ["", *table(self.tensors), "", f"  {self._total()}"]
         if self.verified and not self.problems:
             lines.append("  every tensor read: no NaN, no infinity, and what has a checksum agrees with it")
         return "\n".join(lines)
 
     def _total(self) -> str:
-        dtypes = ", ".join(dict.fromkeys(_dtype(info) for info in self.tensors.values()))
-        return f"{len(self.tensors)} tensors, {self.values:,} values, {_megabytes(self.bytes)}, {dtypes}"
+        dtypes = ", ".join(dict.fromkeys(dtype_of(info) for info in self.tensors.values()))
+        return f"{len(self.tensors)} tensors, {self.values:,} values, {megabytes(self.bytes)}, {dtypes}"
 
 
 def inspect(name: str, *, verify: bool = False, cache_dir: Path | None = None) -> Inspection:
@@ -94,18 +106,67 @@ def inspect(name: str, *, verify: bool = False, cache_dir: Path | None = None) -
     with checkpoint.store as store:
         result = _store(name, store)
         result.archive = path.is_file() and is_archive(path)
-        if checkpoint.config is not None:
-            _tell_by_config(result, checkpoint.config, checkpoint.config_name)
-        if checkpoint.spec is not None and not result.family:
-            result.family = [load_spec(checkpoint.spec).name]
-            result.told_by = "its name" if checkpoint.config else SPEC
-        if guesses := guess(store.tensors, result.family or None):
-            result.format = guesses[0].format
-            if not result.family:
-                result.family, result.told_by = [one.spec for one in guesses], "names and shapes"
+        _tell_family(result, checkpoint)
+        if len(result.family) == 1:
+            _tell_settings(result, checkpoint)
+        elif checkpoint.config is not None:
+            result.config = _scalars(checkpoint.config)
         if verify:
             result.problems, result.verified = _verify(store), True
     return result
+
+
+def _tell_family(result: Inspection, checkpoint: Checkpoint) -> None:
+    """The specs that it may be for: by its config, its name, or its names and shapes; and in which format."""
+    if checkpoint.config is not None:
+        file = Path(checkpoint.config_name).name
+        result.family = find_config_matches(checkpoint.config) or _by_keys(checkpoint.config, file)
+        result.told_by = file
+    if checkpoint.spec is not None and (not result.family or checkpoint.spec in result.family):
+        by_config = bool(result.family)
+        result.family = [load_spec(checkpoint.spec).name]
+        result.told_by = result.told_by if by_config else SPEC if Path(checkpoint.spec).is_file() else "its name"
+    specs = [load_spec(checkpoint.spec)] if checkpoint.spec else result.family or None
+    if guesses := guess(checkpoint.store.tensors, specs):
+        result.format = guesses[0].format
+        if len(result.family) != 1:
+            result.family = list(dict.fromkeys(one.spec for one in guesses))
+            result.told_by = "names and shapes"
+    elif checkpoint.spec is not None and Path(checkpoint.spec).is_file():
+        result.format = OWN_FORMAT
+
+
+def _tell_settings(result: Inspection, checkpoint: Checkpoint) -> None:
+    """What config and shapes say as hparams, and what lies beside the weights."""
+    from ..vocabulary import find_vocabulary, preferred
+
+    spec = load_spec(checkpoint.spec or result.family[0])
+    section = spec.sections["weights"].get(result.format)
+    if section is None:
+        result.config = dict(spec.hparams()) if result.format == OWN_FORMAT else result.config
+        return
+    try:
+        _, values = read_settings(spec, checkpoint, result.format, allow_unknown=True, allow_untold=True)
+    except ModelwrightError as error:
+        result.problems += error.diagnostics
+        result.config = _scalars(checkpoint.config or {}) or result.config
+    else:
+        result.config = values or result.config
+        result.untold = find_untold(spec, result.format, values)
+    ignore = section.get("ignore") or {}
+    for pattern, reason in (ignore.items() if isinstance(ignore, Mapping) else ((one, one) for one in ignore)):
+        name = re.compile(_either(section.get("prefix") or [""]) + stored_names(pattern))
+        if count := sum(1 for tensor in checkpoint.store.tensors if name.fullmatch(tensor)):
+            result.ignored[reason] = result.ignored.get(reason, 0) + count
+    tokenizer = spec.tokenizer_section()
+    if tokenizer is not None and checkpoint.folder is not None:
+        sets = file_sets(tokenizer)
+        found = find_vocabulary(sets, preferred(spec, result.format, sets), checkpoint.folder)
+        result.vocabulary = [str(path) for path in found[1].values()] if found else []
+
+
+def _either(prefixes: list[str]) -> str:
+    return "(?:" + "|".join(map(re.escape, [*prefixes, ""])) + ")"
 
 
 def _verify(store: Store) -> list[Diagnostic]:
@@ -191,79 +252,11 @@ def _keys(rules: Mapping[str, Any]) -> set[str]:
     return keys
 
 
-# What is printed
-
-
-def _table(tensors: Mapping[str, TensorInfo]) -> list[str]:
-    rows = [("tensor", "shape", "dtype", "count", "size")]
-    for name, (info, count) in fold_tensors(tensors).items():
-        rows.append((name, str(list(info.shape)), _dtype(info), str(count), _megabytes(_size(info) * count)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        f"  {name:<{widths[0]}}  {shape:<{widths[1]}}  {dtype:<{widths[2]}}  {count:>{widths[3]}}  {size:>{widths[4]}}"
-        for name, shape, dtype, count, size in rows
-    ]
-
-
-def fold_tensors(tensors: Mapping[str, TensorInfo]) -> dict[str, tuple[TensorInfo, int]]:
-    """Tensors that differ only in a number of their names, folded into rows: `layer.{0…11}.weight`, one of them, how
-    many. Order of first appearance."""
-    rows: list[tuple[list[str | tuple[int, ...]], TensorInfo, int]] = [
-        (re.split(r"(\d+)(?=[/._]|$)", _printable(name)), info, 1) for name, info in tensors.items()
-    ]
-    for place in range(1, max((len(parts) for parts, _, _ in rows), default=0), 2):
-        groups: dict[object, list[tuple[list[str | tuple[int, ...]], TensorInfo, int]]] = {}
-        for index, row in enumerate(rows):
-            parts, info, _ = row
-            foldable = place < len(parts)
-            key = (*parts[:place], None, *parts[place + 1 :], info.shape, info.dtype) if foldable else index
-            groups.setdefault(key, []).append(row)
-        rows = []
-        for group in groups.values():
-            parts, info, _ = group[0]
-            if len(group) > 1:
-                folded = tuple(int(row[0][place]) for row in group)
-                parts = [*parts[:place], folded, *parts[place + 1 :]]
-            rows.append((parts, info, sum(count for _, _, count in group)))
-    return {
-        "".join(part if isinstance(part, str) else ranges(part) for part in parts): (info, count)
-        for parts, info, count in rows
-    }
-
-
 def _sizes(paths: list[Path]) -> dict[str, int]:
     return {str(path): path.stat().st_size for path in paths}
 
 
 def _what(value: object) -> str:
     if isinstance(value, str | int | float | None):
-        return _short(repr(value))
+        return short(repr(value))
     return f"({type(value).__name__.lower()} of {len(value)})" if hasattr(value, "__len__") else "(no plain value)"
-
-
-def _short(text: str, length: int = 80) -> str:
-    text = _printable(text)
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else ascii(text)[1:-1]
-
-
-def _numel(info: TensorInfo) -> int:
-    count = 1
-    for size in info.shape:
-        count *= size
-    return count
-
-
-def _size(info: TensorInfo) -> int:
-    return _numel(info) * info.dtype.itemsize
-
-
-def _dtype(info: TensorInfo) -> str:
-    return str(info.dtype).removeprefix("torch.")
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,} B"

@@ -21,6 +21,7 @@ CONFIG, WEIGHTS, GENERATION = "config.json", "model.safetensors", "generation_co
 #: The format in which stored names are our own, and the file that then stands in the place of a config.
 OWN_FORMAT, SPEC = "modelwright", "spec.yaml"
 
+LIMIT = 2**26  # bytes of JSON
 #: The folders that some releases are divided into.
 PARTS = ("model", "data", "assets")
 #: How an address begins.
@@ -86,11 +87,14 @@ def specs_for(config: Mapping[str, Any], file: str) -> list[str]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. WeightsError if it is something else, DownloadError if it cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        size = path.stat().st_size
+        content = json.loads(path.read_text(encoding="utf-8")) if size <= LIMIT else None
     except OSError as error:
         raise DownloadError(Diagnostic(f"cannot be read: {error.strerror}", Place(str(path)))) from None
     except (ValueError, RecursionError) as error:
         raise WeightsError(Diagnostic(f"this is not valid JSON: {error}", Place(str(path)))) from None
+    if size > LIMIT:
+        raise WeightsError(Diagnostic(f"{size:,} bytes of JSON; {LIMIT:,} is the most", Place(str(path))))
     if not isinstance(content, dict):
         raise WeightsError(Diagnostic("this is JSON, but not an object", Place(str(path))))
     return content

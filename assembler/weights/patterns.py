@@ -122,6 +122,23 @@ def stored_names(template: str) -> str:
     return "".join([*pieces, re.escape(template[end:])])
 
 
+def all_names(template: str) -> list[str] | None:
+    """The stored names that a template can make if all indices are 0 and gaps are there or not; None if it says `*`,
+    depends on hparams, or has many gaps."""
+    if "*" in _COMPUTED.sub("", template) or "${" in template:
+        return None
+    found = list(_COMPUTED.finditer(template))
+    names = [""]
+    end = 0
+    for token in found:
+        ends = ("", "_0") if token["gap"] else ("0",)
+        names = [name + template[end : token.start()] + each for name in names for each in ends]
+        end = token.end()
+        if len(names) > 64:
+            return None
+    return [name + template[end:] for name in names]
+
+
 def indices(template: str) -> set[str]:
     """The letters of a template's indices."""
     return {found["name"] for found in _COMPUTED.finditer(template)}

@@ -18,14 +18,17 @@ from .patterns import stored_names
 from .plan import Stored
 from .shapes import read_shapes
 
+FEW = 256  # layers, which are built soon even if a file has none of them
+
 
 def read_settings(
-    spec: Spec, checkpoint: Checkpoint | None, format: str, *, allow_unknown: bool = False
+    spec: Spec, checkpoint: Checkpoint | None, format: str, *, allow_unknown: bool = False, allow_untold: bool = False
 ) -> tuple[Spec, dict[str, Any]]:
     """The spec with what the format says of every checkpoint, and the hparams that this one tells, less those that the
     spec or the caller states explicitly.
 
-    Shapes beat the config. WeightsError if the config does not fit, or an hparam is told by nobody.
+    Shapes beat the config. WeightsError if the config does not fit, or an hparam is told by nobody (which
+    `allow_untold` lets pass).
     """
     if checkpoint is None or not format:
         return spec, {}
@@ -40,8 +43,10 @@ def read_settings(
         section = spec.sections["weights"][format]
         shapes = Stored(checkpoint.store.tensors, section).bare_shapes()
         values |= read_shapes(section.get("shapes") or {}, shapes, values, name=checkpoint.name)
+        _check_layers(values, checkpoint)
         values |= checkpoint.hparams
-        _check_told(spec, rules, format, values, checkpoint.name)
+        if not allow_untold:
+            _check_told(spec, format, values, checkpoint.name)
     if "num_labels" in explicit and "id2label" not in explicit:
         values.pop("id2label", None)  # the names of other labels
     always = {name: value for name, value in (rules.get("always") or {}).items() if name not in explicit}
@@ -97,13 +102,28 @@ def _texts(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else value or []
 
 
-def _check_told(spec: Spec, rules: Mapping[str, Any], format: str, values: Mapping[str, Any], name: str) -> None:
-    """WeightsError with the hparams that neither the format nor anybody else tells."""
-    untold = {
+def _check_layers(values: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+    """WeightsError if a file speaks of layers by the thousand that it cannot hold: to build them takes minutes."""
+    count = len(checkpoint.store.tensors)
+    for hparam, value in values.items():
+        if hparam.endswith("_layers") and isinstance(value, int) and value > max(count, FEW):
+            message = f"{checkpoint.config_name or checkpoint.name} says {hparam} = {value}"[:200]
+            raise WeightsError(f"{message}; {checkpoint.name} has {count} tensors")
+
+
+def find_untold(spec: Spec, format: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """The hparams that neither the format nor anybody else tells, and what they mean; `values` are told."""
+    rules = spec.sections["configs"].get(format) or {}
+    return {
         hparam: meaning
         for hparam, meaning in (rules.get("untold") or {}).items()
         if hparam not in values and hparam not in spec.composition.explicit
     }
+
+
+def _check_told(spec: Spec, format: str, values: Mapping[str, Any], name: str) -> None:
+    """WeightsError with the hparams that neither the format nor anybody else tells."""
+    untold = find_untold(spec, format, values)
     if not untold:
         return
     notes = [Note(f"{hparam}: {meaning}") for hparam, meaning in untold.items()]
