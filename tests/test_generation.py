@@ -239,6 +239,24 @@ def test_a_cache_takes_only_what_differs(model: mw.Model) -> None:
     assert cache[0][0].data_ptr() == storage, "there was room from the start"
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_arranged_weights_are_the_same(rows: int, tmp_path: Path) -> None:
+    """Shapes, values, ties and files; only strides differ, and for one row those of wide matrices alone."""
+    model = built()
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    text = model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET)
+    mw.arrange(model, rows)
+    assert model.heads.causal_lm.projection.weight is model.embeddings.token.weight
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) and parameter.requires_grad
+        wide = name.endswith("intermediate.weight") or name == "embeddings.token.weight"
+        assert parameter.is_contiguous() == (rows > 1 or not wide), name
+    assert torch.equal(text, model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET))
+    model.save(tmp_path)
+    again = mw.build(weights=tmp_path, head="causal_lm")
+    assert all(torch.equal(parameter, before[name]) for name, parameter in again.named_parameters())
+
+
 # stops
 
 
