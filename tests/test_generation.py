@@ -15,7 +15,7 @@ import modelwright as mw
 from modelwright import cli
 from modelwright.tasks.generation import processors as p
 from modelwright.tasks.generation import warpers as w
-from modelwright.tasks.generation.settings import Settings
+from modelwright.tasks.generation.settings import NAMES, Settings
 from modelwright.tasks.generation.streaming import pieces
 
 NEVER = float("-inf")
@@ -438,7 +438,15 @@ def test_scores_that_are_no_numbers(options: dict[str, Any]) -> None:
         broken.generate(ids(), **options, **QUIET)
 
 
-# options from files
+# options from specs and files
+
+
+@pytest.mark.parametrize("spec", mw.list_specs())
+def test_what_a_spec_says_of_generation_exists(spec: str) -> None:
+    loaded = mw.load_spec(spec)
+    section, heads = loaded.sections["generation"], loaded.sections["heads"]
+    assert {*(section.get("defaults") or {})} <= {*NAMES}
+    assert {*(section.get("heads") or [])} <= {*heads} or not heads  # a body alone has none
 
 
 def test_a_config_s_options_are_defaults(tmp_path: Path) -> None:
