@@ -25,6 +25,10 @@ _HOME = {
     "load_spec": ".assembler.language.spec",
     "list_specs": ".assembler.language.spec",
     "load_tokenizer": ".assembler.tokenizer",
+    "generate": ".tasks.generation",
+    "stream": ".tasks.generation",
+    "top_k_top_p_filtering": ".tasks.generation",
+    "pipeline": ".tasks.pipelines.create",
     "ModelwrightError": ".errors",
     "SpecError": ".errors",
     "UsageError": ".errors",
@@ -32,16 +36,16 @@ _HOME = {
     "WeightsError": ".errors",
     "TokenizerError": ".errors",
 }
-_MODULES = ("blocks", "assembler", "tokenizers", "errors")
+_MODULES = ("blocks", "assembler", "tokenizers", "tasks", "errors")
 
 __all__ = [
     "DownloadError", "Model", "ModelOutput", "ModelwrightError", "Spec", "SpecError", "TokenizerError", "UsageError",
-    "WeightsError", "__version__", "assembler", "blocks", "build", "convert", "errors", "list_specs", "load_spec",
-    "load_tokenizer", "tokenizers",
+    "WeightsError", "__version__", "assembler", "blocks", "build", "convert", "errors", "generate", "list_specs",
+    "load_spec", "load_tokenizer", "pipeline", "stream", "tasks", "tokenizers", "top_k_top_p_filtering",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from . import assembler, blocks, errors, tokenizers
+    from . import assembler, blocks, errors, tasks, tokenizers
     from .assembler.build import build
     from .assembler.convert import convert
     from .assembler.language.spec import Spec, list_specs, load_spec
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
     from .assembler.output import ModelOutput
     from .assembler.tokenizer import load_tokenizer
     from .errors import DownloadError, ModelwrightError, SpecError, TokenizerError, UsageError, WeightsError
+    from .tasks.generation import generate, stream, top_k_top_p_filtering
+    from .tasks.pipelines.create import pipeline
 
 
 def __getattr__(name: str) -> Any:

@@ -194,6 +194,20 @@ def tokenize(args: argparse.Namespace) -> None:
         print(f"{numbers}  {texts}".rstrip())
 
 
+def generate(args: argparse.Namespace) -> None:
+    """Write on from a prompt, or about it."""
+    from .tasks.generation.command import run
+
+    run(args)
+
+
+def run_task(args: argparse.Namespace) -> None:
+    """Do a task with a model: classify texts, find names, answer questions, fill gaps, translate, make vectors."""
+    from .tasks.pipelines.command import run
+
+    run(args)
+
+
 def _visible(text: str | None) -> str:
     """Text for one line of a table: what does not print is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text or "")
@@ -218,6 +232,9 @@ def _color(stream: Any) -> bool:
 
 
 def parser() -> argparse.ArgumentParser:
+    from .tasks.generation.command import add_arguments
+    from .tasks.pipelines.command import add_arguments as add_task_arguments
+
     main = argparse.ArgumentParser(
         prog="modelwright", description="Transformer models from YAML, with the authors' original weights.",
         epilog="exit codes: 0 ok, 1 invalid spec, 2 usage, 3 network or file, 4 weights do not fit, 130 interrupted",
@@ -242,7 +259,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("build", build, overrides, heads)
     sub.add_argument("spec", metavar="SPEC", nargs="?", help="name or file; found from the weights if absent")
-    sub.add_argument("--weights", metavar="W", help="pretrained name, hub id, local folder or file, or URL")
+    sub.add_argument("--weights", metavar="W", help="pretrained name (or name@format), hub id, folder, file or URL")
     sub.add_argument("--device", help="where the parameters go")
     sub.add_argument("--dtype", help="what they become: float32, bfloat16, float16; the checkpoint's own if absent")
     sub.add_argument("--output", metavar="DIR", type=Path, help="write the model there")
@@ -283,21 +300,38 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--verify", action="store_true", help="read every tensor: stored checksums, NaN")
     sub.add_argument("--cache-dir", metavar="DIR", type=Path, help="instead of the Hugging Face cache")
     sub = command("tokenize", tokenize)
-    sub.add_argument("name", metavar="NAME", help="pretrained name, hub id, folder, or vocabulary file")
+    sub.add_argument("name", metavar="NAME", help="as for `build --weights`, or a vocabulary file")
     sub.add_argument("text", metavar="TEXT")
     sub.add_argument("--pair", metavar="TEXT", help="a second text")
     sub.add_argument("--spec", help="whose tokenizer it is; found from the name or the files if absent")
     sub.add_argument("--no-special", dest="special", action="store_false", help="without special tokens")
     sub.add_argument("--revision", help="branch, tag or commit on the hub")
     sub.add_argument("--cache-dir", metavar="DIR", help="instead of the Hugging Face cache")
+    add_arguments(command("generate", generate, overrides))
+    add_task_arguments(command("run", run_task))
     sub = command("schema", schema)
     sub.add_argument("--reference", action="store_true", help="print the reference of all blocks in Markdown instead")
     return main
 
 
+def parsed(argv: list[str] | None) -> argparse.Namespace:
+    """The command line. argparse takes an open list of texts for empty when options follow the words before it, so
+    texts behind options come back as unknown."""
+    main = parser()
+    args, rest = main.parse_known_args(argv)
+    texts = getattr(args, "text", None)
+    ended = rest[:1] == ["--"]
+    unknown = [word for word in rest[ended:] if word.startswith("-") and not ended] if isinstance(texts, list) else rest
+    if unknown:
+        main.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:
+        texts += rest[ended:]
+    return args
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    args = parser().parse_args(argv)
+    args = parsed(argv)
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")  # torch's, where there is no NumPy
     from .errors import DownloadError, ModelwrightError, UsageError
 

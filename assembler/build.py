@@ -14,7 +14,7 @@ from .assemble import HeadChoice, Skeleton, assemble
 from .language.resolve import Hparams
 from .language.spec import Overrides, Spec, load_spec
 from .language.validate import checked_hparams
-from .model import Model
+from .model import Config, Model
 from .stores import KINDS, PartedStore
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
 from .weights.guess import guess
@@ -48,7 +48,8 @@ def build(
 
     Args:
         spec: name in `specs/`, path of a YAML file, or a loaded Spec; None: found from the weights.
-        weights: pretrained name, hub id, local folder or file, URL, or a state dict; None: untrained.
+        weights: pretrained name, with `@format` for a release, hub id, local folder or file, URL, or a state dict;
+            None: untrained.
         head: name of a head, several names, or None for the body alone.
         overrides: values by path into the spec, as `--set` takes them: a mapping or `name=value` texts.
         config: file or mapping in the place of the config beside the weights.
@@ -71,7 +72,7 @@ def build(
             checkpoint = _with_config(checkpoint, config)
         return _build(
             spec, checkpoint, head=head, overrides=overrides, hparams=hparams,
-            device=_device(device), dtype=checked_dtype(dtype),
+            device=checked_device(device), dtype=checked_dtype(dtype),
             allow_missing=allow_missing, allow_unexpected=allow_unexpected, verify=verify, dry_run=dry_run,
         )  # fmt: skip
     finally:
@@ -98,6 +99,7 @@ def _build(
     )
     skeleton = assemble(loaded, resolved, head)
     skeleton.model.kept_config = kept_config(loaded, checkpoint, format)
+    skeleton.model.generation_config = generation_config(skeleton, checkpoint, format)
     if checkpoint is None or checkpoint.store is None:
         return _untrained(skeleton, device, dtype or torch.float32, dry_run)
     skeleton.model.load_report = load(
@@ -138,6 +140,16 @@ def kept_config(spec: Spec, checkpoint: Checkpoint | None, format: str) -> dict[
         return {}
     keep = spec.sections["configs"].get(format, {}).get("keep") or ()
     return {key: checkpoint.config[key] for key in keep if key in checkpoint.config}
+
+
+def generation_config(skeleton: Skeleton, checkpoint: Checkpoint | None, format: str) -> Config:
+    """Defaults of generation: those of the file for them alone; without one the spec's, and the config's over them."""
+    if checkpoint is not None and checkpoint.generation is not None:
+        return Config(**{key: value for key, value in checkpoint.generation.items() if not key.startswith("_")})
+    defaults = dict(skeleton.sections["generation"].get("defaults") or {})
+    config = (checkpoint.config if checkpoint is not None and format else None) or {}
+    keys = skeleton.model.spec.sections["configs"].get(format, {}).get("generation") or ()
+    return Config(**defaults | {key: config[key] for key in keys if key in config})
 
 
 def _with_config(checkpoint: Checkpoint | None, config: str | os.PathLike[str] | Mapping[str, Any]) -> Checkpoint:
@@ -196,7 +208,8 @@ def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry
     return skeleton.model
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def checked_device(device: str | torch.device | None) -> torch.device:
+    """A device on which something can be placed; the CPU for None. UsageError."""
     try:
         found = torch.device(device or "cpu")
         torch.empty(0, device=found)

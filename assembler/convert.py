@@ -15,7 +15,7 @@ import torch
 
 from ..errors import Diagnostic, DownloadError, UsageError, WeightsError, did_you_mean
 from .assemble import HeadChoice, Skeleton, assemble, assemble_whole
-from .build import checked_dtype, kept_config, settle
+from .build import checked_dtype, generation_config, kept_config, settle
 from .language.spec import Overrides, Spec
 from .vocabulary import carry_vocabulary
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint
@@ -104,6 +104,7 @@ def convert(
         skeleton, left_out = _whole(loaded, resolved, checkpoint, source, to, head)
         model = skeleton.model
         model.kept_config = kept_config(loaded, checkpoint, source)
+        model.generation_config = generation_config(skeleton, checkpoint, source)
         report = load(
             skeleton, checkpoint.store, source, name=checkpoint.name, device=torch.device("cpu"),
             dtype=checked_dtype(dtype), allow_missing=False, allow_unexpected=allow_unexpected, verify=verify,

@@ -16,11 +16,12 @@ from ..errors import Diagnostic, UsageError, did_you_mean
 from .output import ModelOutput
 
 if TYPE_CHECKING:
+    from .language.sections import Generation
     from .language.spec import Spec
     from .weights.report import LoadReport
 
 #: How a call runs; every model takes these.
-SWITCHES = ("use_cache", "output_hidden_states", "output_attentions", "return_dict")
+SWITCHES = ("use_cache", "output_hidden_states", "output_attentions", "return_dict", "logits_to_keep")
 #: What blocks of a decoder know under a name that, beside an encoder, means the encoder's to the caller.
 OF_DECODER = {
     "input_ids": "decoder_input_ids",
@@ -76,6 +77,7 @@ class Model(nn.Module):
         encoder: Collection[str] = (),
         spec: Spec,
         config: Mapping[str, Any],
+        generation: Generation,
     ) -> None:
         """`encoder`: the parts that encode, on inputs of their own, what the others attend to. `separate`: the heads
         were chosen by the caller one by one, so each keeps its outputs to itself."""
@@ -89,8 +91,10 @@ class Model(nn.Module):
         self.separate = separate
         self.spec = spec
         self.config = Config(**config)
+        self.generation = generation
         self.load_report: LoadReport | None = None
-        self.kept_config: dict[str, Any] = {}  # what the checkpoint's config says of tokenizers and generation
+        self.kept_config: dict[str, Any] = {}  # what the checkpoint's config says of tokenizers and tasks
+        self.generation_config = Config()  # defaults of `generate`
         self.inputs = self._inputs()
         self.labels = tuple(dict.fromkeys(run.named(own) for run in runs for own in self.heads[run.name].labels))
         self.wants_choices = any(self.heads[run.name].wants_choices for run in runs)
@@ -124,6 +128,7 @@ class Model(nn.Module):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         return_dict: bool = True,
+        logits_to_keep: int = 0,
         **labels: Any,
     ) -> ModelOutput | tuple[Any, ...]:
         """Run the model on `input_ids` [B, L] (or `inputs_embeds` [B, L, D]) and whatever else its blocks read.
@@ -137,6 +142,7 @@ class Model(nn.Module):
             output_hidden_states: return what each layer got and gave.
             output_attentions: return attention probabilities (slower: no fused kernels).
             return_dict: False for a plain tuple.
+            logits_to_keep: positions at the end that heads are run on; 0 for all.
             labels: what the heads are to predict, named as in `self.labels`.
         """
         given = {
@@ -165,6 +171,8 @@ class Model(nn.Module):
             context.past_key_values = KeyValueCache()
         outputs = self._run((name for name in self.part_names if name not in self.encoder_names), context)
 
+        if logits_to_keep:
+            outputs = {name: v[:, -logits_to_keep:] if v.dim() == 3 else v for name, v in outputs.items()}
         result = self._run_heads(outputs, context, labels) if self.runs else ModelOutput(**outputs)
         for name, values in context.collected.items():
             setattr(result, name if encoded is None or name not in STATES else f"decoder_{name}", tuple(values))
@@ -174,6 +182,23 @@ class Model(nn.Module):
             for name in STATES:
                 setattr(result, f"encoder_{name}", getattr(encoded, name))
         return result if return_dict else result.to_tuple()
+
+    def encode(self, input_ids: Tensor | None = None, **inputs: Tensor | None) -> ModelOutput:
+        """What the encoder makes of its inputs: to be given as `encoder_outputs` instead of encoding again."""
+        if not self.encoder_names:
+            raise UsageError(f"{self.spec.name} has no encoder beside a decoder")
+        given = {"input_ids": input_ids} | inputs
+        return self._encode({name: value for name, value in given.items() if value is not None}, {})
+
+    def new_cache(self, capacity: int = 0) -> KeyValueCache:
+        """An empty cache with room for so many positions, to be given as `past_key_values`."""
+        return KeyValueCache(capacity=capacity)
+
+    def generate(self, input_ids: Tensor | None = None, **options: Any) -> Any:
+        """Write on from `input_ids` [B, L]: see `modelwright.generate`, of which this is a short form."""
+        from .. import generate
+
+        return generate(self, input_ids, **options)
 
     def _run(self, names: Iterable[str], context: Context) -> dict[str, Tensor]:
         outputs: dict[str, Tensor] = {}
@@ -291,12 +316,23 @@ class Model(nn.Module):
         resize_vocabulary(self, size)
 
     @property
+    def writes(self) -> bool:
+        """Whether the model's head scores next words."""
+        return len(self.runs) == 1 and self.runs[0].name in self.generation.heads
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
+
+    @property
+    def longest_text(self) -> int | None:
+        """Tokens of the longest text that there are positions for; None if there is no such limit."""
+        found = [limit for module in self.modules() if (limit := getattr(module, "longest", None)) is not None]
+        return min(found, default=None)
 
     def num_parameters(self) -> int:
         """Number of values in all parameters, shared ones once."""

@@ -117,10 +117,10 @@ class Attention(MultiHead):
         length, keys = query.shape[-2], key.shape[-2]
         # Without a mask the fused kernels know causality themselves; a single newest position sees everything.
         plain = False
-        unmasked = context.attention_mask is None and context.position_bias is None
+        unmasked = context.attention_mask is None and context.position_bias is None and not context.fixed
         if self.causal and unmasked and context.past_length == 0:  # no symbol: the kernel asks
             plain = True
-        hidden_by_rule = self.causal and not plain and length > 1
+        hidden_by_rule = self.causal and not plain and (length > 1 or context.fixed)
         mask = None if plain else self_attention_mask(context, hidden, keys, causal=hidden_by_rule)
         attended, weights = attend(
             query, key, value, mask=mask, causal=plain, scale=self.scale, dropout=self.active_dropout,
@@ -135,6 +135,8 @@ class Attention(MultiHead):
 class CrossAttention(MultiHead):
     """Multi-head attention over an encoder's hidden states; skipped when there are none.
     Paper: Vaswani et al. 2017, arXiv:1706.03762. *Shape:* [B, L, D] (and [B, S, D] in the context) -> [B, L, D].
+
+    There may be fewer sources than rows, if each is that of as many rows in turn (the beams of a search).
 
     Args:
         hidden_size: D, width of the input, the encoder's states and the output.
@@ -156,10 +158,18 @@ class CrossAttention(MultiHead):
         query = split_heads(self.query(hidden), self.num_heads)
         key, value = self._keys_and_values(context)
         mask = cross_attention_mask(context, hidden, key.shape[-2])
+        rows, sources, length = query.shape[0], key.shape[0], query.shape[-2]
+        if sources < rows:  # the rows of one source ask as one longer row: nothing is copied, and it is read once
+            query = query.unflatten(0, (sources, -1)).transpose(1, 2).flatten(2, 3)
         attended, weights = attend(
             query, key, value, mask=mask, scale=self.scale, dropout=self.active_dropout,
             weights=context.output_attentions,
         )  # fmt: skip
+        if sources < rows:
+            attended, weights = (
+                None if t is None else t.unflatten(2, (-1, length)).transpose(1, 2).flatten(0, 1)
+                for t in (attended, weights)
+            )
         if weights is not None:
             context.collect("cross_attentions", weights)
         return self.output(join_heads(attended))

@@ -54,6 +54,7 @@ class AxialPositionLookup(Embedding):
             message = f"vectors of {widths[0]} + {widths[1]} values, where {width} are wanted"
             raise BlockError(message, "width", "widths")
         self.rows, self.columns = shape
+        self.longest = self.rows * self.columns
         self.row = Axis(shape[0], widths[0], std)
         self.column = Axis(shape[1], widths[1], std)
         self.dropout = dropout

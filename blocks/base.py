@@ -73,10 +73,15 @@ class Context:
     collected: dict[str, list[Tensor | tuple[Tensor, ...]]] = field(default_factory=dict)
     memo: dict[tuple, Any] = field(default_factory=dict)  # masks and tables shared by all layers
 
-    past_length: int = field(init=False)  # P: positions in the key/value cache before this pass
+    past_length: int | Tensor = field(init=False)  # P: positions in the key/value cache before this pass; [] if fixed
 
     def __post_init__(self) -> None:
         self.past_length = 0 if self.past_key_values is None else self.past_key_values.length
+
+    @property
+    def fixed(self) -> bool:
+        """Whether attention sees all places of a cache of fixed size, filled or not."""
+        return isinstance(self.past_length, Tensor)
 
     def collect(self, name: str, value: Tensor | tuple[Tensor, ...]) -> None:
         """Append to the output tuple `name` (hidden_states, attentions, cross_attentions, mems)."""
@@ -92,6 +97,8 @@ class Norm(Block, nn.Module):
 class Embedding(Block, nn.Module):
     """Makes vectors of one kind of ids. *Shape:* -> [B, L, D], or None when its ids are optional and absent."""
 
+    longest: int | None = None  # L at most; None: any
+
     def forward(self, context: Context) -> Tensor | None: ...
 
 
@@ -105,9 +112,12 @@ class Sublayer(Block, nn.Module):
 
 
 class Bias(Block, nn.Module):
-    """What all self-attention of a stack adds to its scores. *Shape:* -> [1, heads, L, keys]."""
+    """What all self-attention of a stack adds to its scores. *Shape:* -> [1, heads, L, keys].
 
-    def forward(self, length: int, keys: int) -> Tensor: ...
+    The last query stands at the last key, unless `first` [] says where the first one stands.
+    """
+
+    def forward(self, length: int, keys: int, first: Tensor | None = None) -> Tensor: ...
 
 
 class Rotation(Block, nn.Module):
@@ -151,5 +161,4 @@ def positions(context: Context, length: int, device: torch.device) -> Tensor:
     """The caller's position ids, or P, P + 1, … *Shape:* [B or 1, L]."""
     if context.position_ids is not None:
         return context.position_ids
-    past = context.past_length
-    return torch.arange(past, past + length, device=device).unsqueeze(0)
+    return (torch.arange(length, device=device) + context.past_length).unsqueeze(0)

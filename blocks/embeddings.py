@@ -117,6 +117,7 @@ class PositionLookup(Lookup):
         self.sinusoidal = sinusoidal
         super().__init__(size, width, padding_id)
         self.offset = offset
+        self.longest = size - offset
         self.dropout = dropout
         self.weight.requires_grad_(not sinusoidal)
 
@@ -134,16 +135,16 @@ class PositionLookup(Lookup):
 
     def _vectors(self, context: Context) -> Tensor:
         given = context.input_ids if context.inputs_embeds is None else context.inputs_embeds
-        end = context.past_length + given.shape[1] + self.offset
-        if context.position_ids is None and end > self.weight.shape[0]:
+        length, room = given.shape[1], self.weight.shape[0] - self.offset
+        if context.position_ids is None and not context.fixed and context.past_length + length > room:
             raise BlockError(
-                f"a sequence of {end - self.offset} tokens, but the model has {self.weight.shape[0] - self.offset} "
-                "positions", "input_ids", help="truncate the text: tokenizer(…, truncation=True)",
+                f"a sequence of {context.past_length + length} tokens, but the model has {room} positions",
+                "input_ids", help="truncate the text: tokenizer(…, truncation=True)",
             )  # fmt: skip
         if context.position_ids is not None:
             return self.rows(context.position_ids)
         if self.padding_id is None or context.inputs_embeds is not None:
-            return self.rows(positions(context, given.shape[1], given.device) + self.offset)
+            return self.rows(positions(context, length, given.device) + self.offset)
         real = context.input_ids != self.padding_id
         counted = real.cumsum(dim=-1) - 1 + context.past_length + self.offset
         return self.rows(torch.where(real, counted, self.padding_id))

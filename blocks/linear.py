@@ -9,13 +9,29 @@ from torch.nn import functional as F
 from .leaf import begin
 from .registry import Block
 
+#: Rows up to which a weight on the CPU is the left factor: then it is read as it lies instead of being repacked.
+FEW_ROWS = 32
+
 
 def linear(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """hidden · weightᵀ + bias. *Shape:* [..., in], [out, in], [out] -> [..., out].
 
     Every projection of every block comes through here, so a faster kernel for a processor is one change.
     """
+    if hidden.is_cpu and not torch.is_grad_enabled() and _few(hidden, weight):
+        rows = hidden.reshape(-1, hidden.shape[-1])
+        product = (weight @ rows.t()).t()
+        product = product.contiguous() if bias is None else product + bias
+        return product.view(*hidden.shape[:-1], -1)
     return F.linear(hidden, weight, bias)
+
+
+def _few(hidden: Tensor, weight: Tensor) -> bool:
+    """Whether there are some rows, but so few that repacking a wide weight would take longer than using it."""
+    if weight.shape[0] < weight.shape[1] or weight.dtype != torch.float32 or torch.compiler.is_compiling():
+        return False
+    rows = hidden.numel() // hidden.shape[-1]
+    return 1 < rows <= FEW_ROWS and weight.is_contiguous() and not torch.is_autocast_enabled("cpu")
 
 
 class Linear(Block, nn.Module):

@@ -21,12 +21,13 @@ def self_attention_mask(
     # Without lengths, which are the same in all layers of a pass, and may be symbols.
     key = ("mask", causal, window, context.position_bias)
     if key not in context.memo:
+        first = context.past_length if context.fixed else None
         visible = _given(context, "attention_mask", hidden, keys)
         if visible is None or context.attention_mask.dim() == 2:
-            rule = _rule(hidden.shape[-2], keys, causal, window, hidden.device)
+            rule = _rule(hidden.shape[-2], keys, causal or context.fixed, window, hidden.device, first)
             visible = rule if visible is None else visible if rule is None else visible & rule
         if context.position_bias is not None:
-            bias = context.position_bias(hidden.shape[-2], keys).to(hidden.dtype)
+            bias = context.position_bias(hidden.shape[-2], keys, first).to(hidden.dtype)
             visible = bias if visible is None else bias.masked_fill(~visible, torch.finfo(bias.dtype).min)
         context.memo[key] = visible
     return context.memo[key]
@@ -40,11 +41,14 @@ def cross_attention_mask(context: Context, hidden: Tensor, keys: int) -> Tensor 
     return context.memo[key]
 
 
-def _rule(queries: int, keys: int, causal: bool, window: int | None, device: torch.device) -> Tensor | None:
-    """[queries, keys]: the last query stands at the last key."""
+def _rule(
+    queries: int, keys: int, causal: bool, window: int | None, device: torch.device, first: Tensor | None
+) -> Tensor | None:
+    """[queries, keys]: the last query stands at the last key, unless `first` says where the first one stands."""
     if not causal and window is None:
         return None
-    distance = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
+    places = torch.arange(queries, device=device) + (keys - queries if first is None else first)
+    distance = places[:, None] - torch.arange(keys, device=device)
     if not causal:
         return distance.abs() < window
     return distance >= 0 if window is None else (distance >= 0) & (distance < window)

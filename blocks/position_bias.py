@@ -46,8 +46,11 @@ class BucketedBias(Bias):
         """Normal of standard deviation `std`."""
         nn.init.normal_(self.weight, std=std)
 
-    def forward(self, length: int, keys: int) -> Tensor:
-        """The last of `length` queries stands at the last of `keys` keys."""
+    def forward(self, length: int, keys: int, first: Tensor | None = None) -> Tensor:
+        if first is not None:
+            places = torch.arange(length, device=self.weight.device) + first
+            offsets = torch.arange(keys, device=self.weight.device) - places[:, None]
+            return F.embedding(self.buckets(offsets), self.weight).permute(2, 0, 1)[None]
         offsets = torch.arange(1 - keys, length, device=self.weight.device)  # of a key from a query
         values = F.embedding(self.buckets(offsets), self.weight).t().contiguous()
         # A row is the one below it, a key later: all are windows of one row, the last query's first.

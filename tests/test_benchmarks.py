@@ -73,6 +73,19 @@ def test_runs() -> None:
     assert len(cases["chunking"]) == 2
 
 
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="there is nothing to compare with")
+def test_pipelines_run() -> None:
+    """On both sides the same vectors come out, whatever that takes."""
+    script = SCRIPT.with_name("pipelines.py")
+    command = [sys.executable, "-P", str(script), "--size", "tiny", "--texts", "24", "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert 1 <= report["tokens"]["shortest"] <= report["tokens"]["mean"] <= report["tokens"]["longest"] <= 512
+    assert [set(PAIR) <= set(row) and row["ratio"] > 0 for row in report["rows"]] == [True, True]
+    assert all(row["difference"] <= 2e-5 for row in report["rows"])
+
+
 def test_tensorflow_bundle_runs() -> None:
     script = SCRIPT.with_name("tensorflow_bundle.py")
     command = [sys.executable, "-P", str(script), "--size", "tiny", "--rounds", "1"]

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import runpy
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +27,19 @@ from modelwright.blocks import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
-PAGES = ["README.md", *(f"docs/{name}.md" for name in ("architecture", "specs", "mapping", "adding-a-family"))]
+NAMES = ("architecture", "specs", "mapping", "adding-a-family", "pipelines")
+PAGES = ["README.md", *(f"docs/{name}.md" for name in NAMES)]
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TINY = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 37}
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "paris", "is", "the", "of", "well", ".", "made", "again"]
+#: What stands in docs/pipelines.md -> a golden case.
+PIPELINES = {
+    "textattack/bert-base-uncased-SST-2": "bert_classes",
+    "sentence-transformers/all-MiniLM-L6-v2": "bert_classes",
+    "dslim/bert-base-NER": "bert_entities",
+    "deepset/roberta-base-squad2": "roberta_answers",
+    "FacebookAI/roberta-large-mnli": "roberta_inference",
+}
 
 
 class Block(NamedTuple):
@@ -79,15 +89,22 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop("scale_norm", None)
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache in which `bert-base-uncased` is a tiny model."""
-    repository = tmp_path / "hub" / "models--google-bert--bert-base-uncased"
+def cached(hub: Path, name: str) -> Path:
+    """The folder of a repository's only commit in a cache."""
+    repository = hub / f"models--{name.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text("0" * 40)
-    folder = repository / "snapshots" / ("0" * 40)
+    return repository / "snapshots" / ("0" * 40)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache in which the names that the pages use are tiny models."""
+    folder = cached(tmp_path / "hub", "google-bert/bert-base-uncased")
     mw.build("bert", head="pretraining", vocab_size=len(VOCABULARY), **TINY).save(folder)
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
+    for name, golden in PIPELINES.items():
+        shutil.copytree(ROOT / "tests" / "golden" / "pipelines" / golden, cached(tmp_path / "hub", name))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 

@@ -284,6 +284,23 @@ def test_files_beside_a_file(server, release, monkeypatch, tmp_path):
     assert {file.name for file in path.parent.iterdir()} == {"model.pth", "bert_config.json", "vocab.txt"}
 
 
+def test_files_of_a_repository(server, release, monkeypatch, tmp_path):
+    """Weights under another name than the hub's usual one."""
+    model = mw.build("bert", **SMALL)
+    model.save(tmp_path / "saved")
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    server.publish("org/tiny", "config.json", (tmp_path / "saved" / "config.json").read_bytes())
+    server.publish("org/tiny", "vocab.txt", VOCAB.encode())
+    server.publish("org/tiny", "other.safetensors", (tmp_path / "saved" / "model.safetensors").read_bytes())
+    place = {"at": "org/tiny", "files": ["config.json", "gone.txt?", "other.safetensors"]}
+    lost = {"at": "org/tiny", "files": ["config.json", "lost.safetensors"]}
+    knows(monkeypatch, tmp_path / "specs", {"tiny": {"huggingface": place}, "lost": {"huggingface": lost}})
+    found = mw.build(weights="tiny").state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in model.state_dict().items())
+    assert "has no file `lost.safetensors`" in message(lambda: mw.build(weights="lost"))
+    assert pieces(mw.load_tokenizer("tiny")) == ["hello", "world", "!"]
+
+
 @pytest.mark.parametrize("name", ["../vocab.txt", "/etc/passwd", "a/../../b"])
 def test_names_stay_inside(server, release, monkeypatch, tmp_path, name):
     url = publish(server, release)
@@ -489,3 +506,42 @@ def test_mistakes_in_a_spec(tmp_path, place, said):
     with pytest.raises(SpecError) as caught:
         load_spec(path)
     assert said in str(caught.value)
+
+
+# -- what releases do not say
+
+
+GOLDEN = Path(__file__).parent / "golden" / "releases"
+
+
+def golden(server: Server, name: str, monkeypatch, tmp_path: Path, **place) -> dict:
+    """Serve a golden release as `tiny` of its spec; gives its case."""
+    case = json.loads((GOLDEN / name / "case.json").read_text())
+    at = publish(server, GOLDEN / name / "release")
+    knows(monkeypatch, tmp_path / "specs", {"tiny": {case["format"]: {"at": at, **place}}}, spec=case["spec"])
+    return case
+
+
+def test_what_a_release_does_not_store_comes_with_its_name(server, monkeypatch, tmp_path):
+    files = ["params_shapes.json", *(f"params_{number}.npy" for number in range(10))]
+    case = golden(server, "gpt", monkeypatch, tmp_path, files=files, hparams={"num_attention_heads": 3})
+    assert case["set"] == {"num_attention_heads": 3}
+    model = mw.build(weights="tiny")
+    assert (model.load_report.format, model.config.num_attention_heads) == ("openai", 3)
+    assert mw.build(weights="tiny@openai", num_attention_heads=6).config.num_attention_heads == 6
+    again = mw.build(weights=GOLDEN / "gpt" / "release", num_attention_heads=3).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
+
+
+def test_a_release_in_parts_behind_an_address(server, monkeypatch, tmp_path):
+    release = GOLDEN / "transfo_xl_lm1b" / "release"
+    names = [path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file()]
+    (index,) = (name for name in names if name.endswith(".index"))
+    files = ["data/corpus-info.json", "model/checkpoint", index]
+    case = json.loads((GOLDEN / "transfo_xl_lm1b" / "case.json").read_text())
+    golden(server, "transfo_xl_lm1b", monkeypatch, tmp_path, files=files, hparams=case["set"])
+    model, again = mw.build(weights="tiny"), mw.build(weights=release, **case["set"])
+    assert model.config == again.config
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+    assert {name.rpartition("/")[2] for name in names} >= set(asked(server)), "and no `.meta`"
+    assert not [name for name in asked(server) if name.endswith(".meta")]

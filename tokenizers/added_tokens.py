@@ -67,11 +67,13 @@ class AddedVocabulary:
 
     def __init__(self, normalize: Callable[[str], str], python: bool = False) -> None:
         self._normalize, self._python = normalize, python
+        self.version = 0  # how often it has changed
         self.by_id: dict[int, AddedToken] = {}
         self.ids: dict[str, int] = {}
         self._patterns: dict[bool, tuple[re.Pattern[str], dict[str, int]] | None] = {False: None, True: None}
 
     def add(self, tokens: Iterable[tuple[int, AddedToken]]) -> None:
+        self.version += 1
         for number, token in tokens:
             self.by_id[number] = token
             self.ids[token.content] = number

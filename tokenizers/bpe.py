@@ -8,15 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, repeat
 
 from ..errors import TokenizerError
+from .bpe_chunks import merged_by_chunks
+from .bpe_merges import STRANGER, Merged, Merges
 from .bpe_walk import Walk
-from .byte_alphabet import to_alphabet
-from .cache import Cache
+from .byte_alphabet import ALPHABET, to_alphabet
+from .cuts import Span
 
-CHUNK = 64  # symbols that are merged at once; the work for one grows with their square
-_NEVER = 1 << 62
-
-Span = tuple[int, int]
-Merged = tuple[list[str], list[int]]  # pieces, and how many symbols each is made of
+FEW = 14  # bytes: up to here merging is faster than walking
+_BEGINS = [int(byte & 0xC0 != 0x80) for byte in range(256)]  # whether a byte begins a character
 
 
 class BytePairs:
@@ -47,54 +46,81 @@ class BytePairs:
         self.fuse_unknown, self.byte_fallback, self.whole_words = fuse_unknown, byte_fallback, whole_words
         self._ids = vocabulary
         self._unknown_id = None if unknown is None else vocabulary[unknown]
-        self._ranks: dict[tuple[str, str], int] = {}
-        self._products: list[str] = []
-        for pair in merges:
-            self._ranks[pair] = len(self._products)
-            self._products.append(pair[0] + pair[1][len(prefix):])
-        walk = Walk(self._ranks, self._products) if byte_level else None
+        self._merges = Merges(merges, prefix, ALPHABET if byte_level else ())
+        plain = byte_level and not (suffix or prefix or continued or byte_fallback)
+        # Bytes are their own codes, where each of them is a piece and nothing is put to it.
+        self._bytes_are_codes = plain and (unknown is not None or all(map(vocabulary.__contains__, ALPHABET)))
+        walk = Walk(self._merges) if self._bytes_are_codes else None
         self._walk = walk if walk is not None and walk.possible else None
-        self._chunks = Cache(self._merge, limit=1 << 10)
-        self._firm = Cache(self._is_firm, limit=1 << 14)
+        texts = self._merges.texts
+        self._inner = list(map(vocabulary.get, (text + continued for text in texts), repeat(self._unknown_id)))
+        if unknown is None and not continued and None in self._inner:
+            strange = texts[self._inner.index(None)]
+            raise TokenizerError(
+                f"the merges make or take `{strange}`, which is not in the vocabulary of {len(vocabulary)} pieces",
+                help="are these the merges of this vocabulary?",
+            )
+        self._inner.append(self._unknown_id)  # for strangers, whose code is -1
+        self._last = self._inner if not continued else [
+            *map(vocabulary.get, (text.removesuffix(suffix) for text in texts), repeat(self._unknown_id)),
+            self._unknown_id,
+        ]
 
     def ids(self, word: str) -> tuple[int, ...]:
         """The ids of the pieces of `word`."""
-        if self.whole_words and (number := self._whole(word)) is not None:
-            return (number,)
-        if self.fuse_unknown:
+        if not self._bytes_are_codes or self.fuse_unknown or self.whole_words:
             return self.cut(word)[0]
-        if self._walk is not None and not self.byte_fallback:
-            pieces = self._walk.pieces(to_alphabet(word))
-            if pieces is not None and None not in (ids := self._numbers(pieces)):
-                return tuple(ids)
-        return tuple(self._numbers(self._merged(self._symbols(word)[0])[0]))
+        return tuple(map(self._inner.__getitem__, self._byte_pieces(word.encode("utf-8", "replace"))[0]))
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
         """Them and the (start, end) of each piece in `word`."""
-        if self.whole_words and (number := self._whole(word)) is not None:
-            return (number,), ((0, len(word)),)
-        symbols, places = self._symbols(word)
-        pieces, widths = self._merged(symbols)
+        if self.whole_words:
+            number = self._ids.get(to_alphabet(word) if self.byte_level else word)
+            if number is not None:
+                return (number,), ((0, len(word)),)
+        if self._bytes_are_codes:
+            data = word.encode("utf-8", "replace")
+            pieces, widths = self._byte_pieces(data)
+            ids = list(map(self._inner.__getitem__, pieces))
+            places: Sequence[int] = range(len(data))
+            if len(data) > len(word):
+                places = [number - 1 for number in accumulate(map(_BEGINS.__getitem__, data))]
+        else:
+            symbols, places = self._symbols(word)
+            codes = list(map(self._merges.codes.get, symbols, repeat(STRANGER)))
+            pieces, widths = merged_by_chunks(self._merges, codes)
+            ids = self._numbers(pieces, widths, symbols)
         ends = list(accumulate(widths))
         spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
-        ids = self._numbers(pieces)
         return _fused(ids, spans, self._unknown_id) if self.fuse_unknown else (tuple(ids), tuple(spans))
 
-    def _whole(self, word: str) -> int | None:
-        return self._ids.get(to_alphabet(word) if self.byte_level else word)
+    def _byte_pieces(self, data: bytes) -> Merged:
+        if self._walk is not None:
+            text = to_alphabet(data)
+            if self._walk.is_piece(text):
+                return [self._merges.codes[text]], [len(data)]
+            if len(data) > FEW and (pieces := self._walk.pieces(text)) is not None:
+                return pieces, list(map(self._merges.sizes.__getitem__, pieces))
+        return merged_by_chunks(self._merges, list(data))
 
-    def _numbers(self, pieces: list[str]) -> list[int]:
-        if self.continued and pieces:
-            pieces = [piece + self.continued for piece in pieces[:-1]] + [pieces[-1].removesuffix(self.suffix)]
-        return list(map(self._ids.get, pieces, repeat(self._unknown_id)))
+    def _numbers(self, pieces: list[int], widths: list[int], symbols: Sequence[str]) -> list[int]:
+        ids = list(map(self._inner.__getitem__, pieces[:-1]))
+        ids += map(self._last.__getitem__, pieces[-1:])
+        if STRANGER in pieces:
+            for index, (piece, end) in enumerate(zip(pieces, accumulate(widths), strict=True)):
+                if piece == STRANGER:
+                    symbol, last = symbols[end - 1], end == len(symbols)
+                    known = symbol.removesuffix(self.suffix) if last and self.continued else symbol + self.continued
+                    ids[index] = self._ids.get(known, self._unknown_id)
+        return ids
 
     def _symbols(self, word: str) -> tuple[list[str], Sequence[int]]:
         """What merging begins with, and the character of the word that each symbol belongs to."""
         places: Sequence[int] = range(len(word))
         if self.byte_level:
-            symbols = list(to_alphabet(word))
-            if len(symbols) > len(word):
-                places = array("q", (i for i, c in enumerate(word) for _ in range(_bytes_of(c))))
+            data = word.encode("utf-8", "replace")
+            symbols = list(to_alphabet(data))
+            places = array("q", [number - 1 for number in accumulate(map(_BEGINS.__getitem__, data))])
         else:
             symbols = [word[0], *(self.prefix + c for c in word[1:])] if self.prefix else list(word)
             symbols[-1] += self.suffix
@@ -117,78 +143,6 @@ class BytePairs:
             origins.extend([place] * len(parts))
         return result, origins
 
-    # Merging -----------------------------------------------------------------------------------------------------
-
-    def _merged(self, symbols: list[str]) -> Merged:
-        if self._walk is not None and (pieces := self._walk.pieces("".join(symbols))) is not None:
-            return pieces, list(map(len, pieces))
-        return self._merged_by_chunks(symbols)
-
-    def _merged_by_chunks(self, symbols: list[str]) -> Merged:
-        """In linear time: chunk by chunk, mending where two of them meet.
-
-        Pieces are those of a word exactly if each two neighbours are those of their common text. So what lies
-        away from the seams is right already.
-        """
-        if len(symbols) <= CHUNK:
-            return self._merge(symbols)
-        pieces: list[str] = []
-        widths: list[int] = []
-        for seam in range(0, len(symbols), CHUNK):
-            self._join(pieces, widths, *self._chunks[tuple(symbols[seam:seam + CHUNK])], symbols, seam)
-        return pieces, widths
-
-    def _join(
-        self, pieces: list[str], widths: list[int], more: list[str], more_widths: list[int], symbols: list[str],
-        seam: int,
-    ) -> None:
-        """Appends the pieces that begin at `seam`, with those around it merged anew as far as they change."""
-        left = right = 0  # how many pieces on each side are taken apart: the symbols [start, end)
-        start = end = seam
-        middle: list[str] = []
-        between: list[int] = []
-        while True:
-            before = widths[-1 - left] if left < len(widths) else 0
-            after = more_widths[right] if right < len(more) else 0
-            first = between[0] if between else after
-            last = between[-1] if between else before
-            moves_left = before and first and not self._firm[tuple(symbols[start - before:start + first]), before]
-            moves_right = after and last and not self._firm[tuple(symbols[end - last:end + after]), last]
-            if not moves_left and not moves_right:
-                break
-            if moves_left:
-                left, start = left + 1, start - before
-            if moves_right:
-                right, end = right + 1, end + after
-            middle, between = self._merge(symbols[start:end])
-        if left:
-            del pieces[-left:], widths[-left:]
-        pieces += middle + more[right:]
-        widths += between + more_widths[right:]
-
-    def _is_firm(self, key: tuple[tuple[str, ...], int]) -> bool:
-        """Whether symbols merge into exactly two pieces, the left one of a given width."""
-        symbols, width = key
-        return self._merge(symbols)[1] == [width, len(symbols) - width]
-
-    def _merge(self, symbols: Sequence[str]) -> Merged:
-        pieces, widths = list(symbols), [1] * len(symbols)
-        rank_of, products = self._ranks.get, self._products
-        ranks = list(map(rank_of, zip(pieces, pieces[1:], strict=False), repeat(_NEVER)))
-        while ranks:
-            best = min(ranks)
-            if best == _NEVER:
-                break
-            index = ranks.index(best)
-            pieces[index:index + 2] = (products[best],)
-            widths[index] += widths.pop(index + 1)
-            del ranks[index]
-            if index:
-                ranks[index - 1] = rank_of((pieces[index - 1], pieces[index]), _NEVER)
-            if index < len(ranks):
-                ranks[index] = rank_of((pieces[index], pieces[index + 1]), _NEVER)
-        return pieces, widths
-
 
 def _fused(
     ids: list[int], spans: list[Span], unknown: int | None
@@ -202,7 +156,3 @@ def _fused(
             kept.append(number)
             places.append(span)
     return tuple(kept), tuple(places)
-
-
-def _bytes_of(character: str) -> int:
-    return len(character.encode("utf-8", "replace"))

@@ -7,90 +7,92 @@ if a pair across the seam merges earlier than what it would have had to wait for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
+from .bpe_merges import NEVER, Merges
 from .cache import Cache
+from .longest import HEAD, SHORT, lengths_by_head
 
-_NEVER = 1 << 62
-_ATOM = (-1, "", "")
-_HEAD = 3
 LONGEST_PIECE = 400  # characters: pieces are taken apart recursively
 
 
 class Walk:
     """For merges that make each piece in one way only (`possible`), of symbols that are single characters."""
 
-    def __init__(self, ranks: Mapping[tuple[str, str], int], products: Sequence[str]) -> None:
-        self._ranks = ranks
-        self._parts = {
-            product: (rank, *pair) for rank, (pair, product) in enumerate(zip(ranks, products, strict=False))
-        }  # when, and of what, each piece is made
-        self.possible = len(self._parts) == len(ranks) == len(products) and all(
-            len(product) <= LONGEST_PIECE for product in self._parts
+    def __init__(self, merges: Merges) -> None:
+        self._merges = merges
+        codes = merges.codes
+        self._made, self._left, self._right = ([-1] * len(codes) for _ in range(3))  # when, and of what
+        for key, rank in merges.ranks.items():
+            product = merges.products[rank]
+            self._made[product], self._left[product], self._right[product] = rank, key >> 32, key & 0xFFFFFFFF
+        self.possible = len(set(merges.products)) == len(merges.ranks) == len(merges.products) and all(
+            size == 1 if made < 0 else size <= LONGEST_PIECE
+            for size, made in zip(merges.sizes, self._made, strict=True)
         )
-        self._sound = Cache(self._is_sound, limit=1 << 20)
+        self._sound: list[bool | None] = [True if made < 0 else None for made in self._made]
         self._side_by_side = Cache(self._may_stand)
-        self._shorter = Cache(self._next_shorter)
-        self._reach: dict[str, int] = {}
-        for product in self._parts if self.possible else ():
-            head = product[:_HEAD]
-            self._reach[head] = max(self._reach.get(head, 0), len(product))
+        self._lengths = lengths_by_head(codes)
 
-    def pieces(self, text: str) -> list[str] | None:
-        """The pieces of a text; None if that cannot be said here."""
-        pieces: list[str] = []
+    def pieces(self, text: str) -> list[int] | None:
+        """The codes of the pieces of a text, whose characters must have one; None if they cannot be said here."""
+        codes, sound, sizes = self._merges.codes.get, self._sound, self._merges.sizes
+        lengths, side_by_side = self._lengths.get, self._side_by_side
+        pieces: list[int] = []
         dead: set[int] = set()  # places from which there was no way on
-        position, size = 0, len(text)
-        piece: str | None = self._longest(text, 0)
-        while piece is not None:
-            end = position + len(piece)
-            if end not in dead and (not pieces or self._side_by_side[pieces[-1], piece]):
-                pieces.append(piece)
-                if end == size:
-                    return pieces
-                position, piece = end, self._longest(text, end)
-            elif (shorter := self._shorter[piece]) is not None:
-                piece = shorter
+        position, size, previous = 0, len(text), -1
+        shorter_than = NEVER
+        while position < size:
+            for length in lengths(text[position:position + HEAD], SHORT):
+                if length >= shorter_than:
+                    continue
+                code = codes(text[position:position + length])
+                if code is None or not (sound[code] or (sound[code] is None and self._is_sound(code))):
+                    continue
+                if (previous < 0 or side_by_side[previous << 32 | code]) and position + length not in dead:
+                    pieces.append(code)
+                    position += sizes[code]
+                    previous = code
+                    shorter_than = NEVER
+                    break
             else:
                 dead.add(position)
-                piece = pieces.pop() if pieces else None
-                position -= len(piece or "")
-        return None
+                if not pieces:
+                    return None
+                shorter_than = sizes[pieces.pop()]
+                position -= shorter_than
+                previous = pieces[-1] if pieces else -1
+        return pieces
 
-    def _longest(self, text: str, start: int) -> str:
-        made, sound = self._parts, self._sound
-        for end in range(min(len(text), start + self._reach.get(text[start:start + _HEAD], _HEAD - 1)), start + 1, -1):
-            piece = text[start:end]
-            if piece in made and sound[piece]:
-                return piece
-        return text[start]
+    def is_piece(self, text: str) -> bool:
+        """Whether merging makes one piece of a text."""
+        code = self._merges.codes.get(text)
+        return code is not None and (self._sound[code] or (self._sound[code] is None and self._is_sound(code)))
 
-    def _next_shorter(self, piece: str) -> str | None:
-        return self._longest(piece[:-1], 0) if len(piece) > 1 else None
-
-    def _is_sound(self, piece: str) -> bool:
+    def _is_sound(self, code: int) -> bool:
         """Whether merging makes a piece of its own text."""
-        made = self._parts.get(piece)
-        if made is None:
-            return len(piece) == 1
-        rank, left, right = made
-        return self._sound[left] and self._sound[right] and self._apart(left, right, rank)
+        left, right = self._left[code], self._right[code]
+        known = self._sound
+        found = (
+            (known[left] or (known[left] is None and self._is_sound(left)))
+            and (known[right] or (known[right] is None and self._is_sound(right)))
+            and self._apart(left, right, self._made[code])
+        )
+        known[code] = found
+        return found
 
-    def _may_stand(self, pair: tuple[str, str]) -> bool:
-        return self._apart(*pair, _NEVER)
+    def _may_stand(self, pair: int) -> bool:
+        return self._apart(pair >> 32, pair & 0xFFFFFFFF, NEVER)
 
-    def _apart(self, left: str, right: str, limit: int) -> bool:
+    def _apart(self, left: int, right: int, limit: int) -> bool:
         """Whether nothing merges across the seam before `limit`."""
-        ranks, parts = self._ranks, self._parts
-        whence_left, whence_right = parts.get(left, _ATOM), parts.get(right, _ATOM)
-        while True:
-            if ranks.get((left, right), _NEVER) < limit:
-                return False
-            if whence_left[0] > whence_right[0]:
-                limit, _, left = whence_left
-                whence_left = parts.get(left, _ATOM)
-            elif whence_right is not _ATOM:
-                limit, right = whence_right[0] + 1, whence_right[1]
-                whence_right = parts.get(right, _ATOM)
+        rank_of, made = self._merges.ranks.get, self._made
+        before, after = made[left], made[right]
+        while rank_of(left << 32 | right, NEVER) >= limit:
+            if before > after:
+                limit, left = before, self._right[left]
+                before = made[left]
+            elif after >= 0:
+                limit, right = after + 1, self._left[right]
+                after = made[right]
             else:
                 return True
+        return False

@@ -16,9 +16,10 @@ _BYTES = {character: byte for byte, character in enumerate(ALPHABET)}
 _WRITTEN = dict(enumerate(ALPHABET))
 
 
-def to_alphabet(text: str) -> str:
+def to_alphabet(text: str | bytes) -> str:
     """The UTF-8 bytes of a text, one character each. A lone surrogate counts as a question mark."""
-    return text.encode("utf-8", "replace").decode("latin-1").translate(_WRITTEN)
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    return data.decode("latin-1").translate(_WRITTEN)
 
 
 def from_alphabet(piece: str) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import accumulate
 
-from .pipeline import Span
+from .cuts import Span
 from .split_patterns import BYTE_LEVEL, SplitPattern
 from .unicode_tables import WHITE_SPACE
 
 _SPACES = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
+_OPEN_BLANK = re.compile(f" (?![^{_SPACES}])")
+_RUN = re.compile(f"[{_SPACES}]{{2,}}| $")
 
 
 class ByteLevelWords:
@@ -26,18 +29,39 @@ class ByteLevelWords:
         self.add_prefix_space = add_prefix_space
         self.trim = BlankTrimmer(add_prefix_space) if trim_offsets else None
         self._pattern = SplitPattern(pattern)
-        self._complete = pattern == BYTE_LEVEL  # it matches everything
+        self.in_chunks = pattern == BYTE_LEVEL  # of which is known that `chunks` can be cut one by one
 
-    def split(self, text: str, first: bool) -> list[str]:
+    def chunks(self, text: str) -> list[str]:
+        """The text, with its prefix, in stretches that are cut into the same words wherever they stand: before a
+        blank that something follows, and at runs of white space, which are words themselves."""
         text = self._prefixed(text)
+        if _OPEN_BLANK.search(text) is None:
+            return _at_blanks(text)
+        parts: list[str] = []
+        done = 0
+        for match in _RUN.finditer(text):
+            start, end = match.span()
+            last = end - (end < len(text))  # before something else, the last one is not of the run
+            parts += [*_at_blanks(text[done:start]), text[start:last]]
+            if last < end and text[last] != " ":
+                parts.append(text[last])
+                last = end
+            done = last
+        return parts + _at_blanks(text[done:])
+
+    def words(self, text: str) -> list[str]:
+        """Of a text that has its prefix."""
         words = self._pattern.findall(text)
-        if self._complete or sum(map(len, words)) == len(text):
+        if self.in_chunks or sum(map(len, words)) == len(text):
             return words
         return self._with_gaps(text)
 
+    def split(self, text: str, first: bool) -> list[str]:
+        return self.words(self._prefixed(text))
+
     def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int]]:
         whole = self._prefixed(text)
-        words = self.split(text, first)
+        words = self.words(whole)
         return words, list(accumulate(map(len, words[:-1]), initial=len(text) - len(whole))) if words else []
 
     def _with_gaps(self, text: str) -> list[str]:
@@ -50,6 +74,12 @@ class ByteLevelWords:
 
     def _prefixed(self, text: str) -> str:
         return " " + text if self.add_prefix_space and text and text[0] != " " else text
+
+
+def _at_blanks(text: str) -> list[str]:
+    first, *others = text.split(" ")
+    later = [" " + part for part in others]
+    return [first, *later] if first else later
 
 
 class BlankTrimmer:

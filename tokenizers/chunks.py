@@ -1,22 +1,20 @@
 """The pipeline for a normalizer that works on single characters, and words that end at white space.
 
-A stretch of text between white spaces (a chunk) gives the same ids wherever it stands. Natural text repeats its
-chunks, so most of the work is looking them up.
+A stretch of text between blanks (a chunk) gives the same ids wherever it stands. Natural text repeats its chunks, so
+most of the work is looking them up.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate, chain, repeat
-from operator import add, itemgetter
-from re import Match
+from itertools import accumulate, chain
 
 from .cache import Cache
+from .cuts import Cut, Details, gathered
 from .normalizer import BasicNormalizer
-from .pipeline import LONGEST_WORD, Details, Model
+from .pipeline import LONGEST_WORD, Model
 from .pre_tokenizer import WhitespacePunctuation
-from .unicode_tables import WHITE_SPACE
 
 LONGEST_CHUNK = 32  # longer ones seldom come back
 _WORD = re.compile(r"[^ ]+")
@@ -28,80 +26,65 @@ class ChunkPipeline:
 
     def __init__(self, normalizer: BasicNormalizer, pre_tokenizer: WhitespacePunctuation, model: Model) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
+        self._uneven: set[str] = set()  # characters seen that become none, or more than one, or separate words
         self._table = Cache(self._spaced)
-        self._cut = Cache(model.cut, longest=LONGEST_WORD)
         self._word_ids = Cache(model.ids, longest=LONGEST_WORD)
+        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD)
         self._chunk_ids = Cache(self._ids_of_chunk, longest=LONGEST_CHUNK)
-        self._chunk_details = Cache(self._details_of_chunk, longest=LONGEST_CHUNK)
-        separators = {space for space in _PYTHON_SPACES if space in WHITE_SPACE and self._spaced(ord(space)) == " "}
-        self._chunk = re.compile(f"[^{re.escape(''.join(sorted(separators)))}]+")
-        other = "".join(space for space in _PYTHON_SPACES if space not in separators)
-        self._misleading = re.compile(f"[{re.escape(other)}]") if other else None  # where str.split would go wrong
+        self._chunk_cuts = Cache(self._cut_chunk, longest=LONGEST_CHUNK)
+        # Whether what Python takes for white space separates words or is gone.
+        self._split = str.split if not any(self._spaced(ord(c)).strip(" ") for c in _PYTHON_SPACES) else _WORD.findall
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
-        return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self._chunks(text))))
+        return list(chain.from_iterable(map(self._chunk_ids.__getitem__, text.split(" "))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
-        found = list(self._chunk.finditer(text))
-        known = list(map(self._chunk_details.__getitem__, map(Match.group, found)))
-        counts = list(map(itemgetter(4), known))
-        begins = list(map(Match.start, found))
-        if start and origins is None:
-            begins = [begin + start for begin in begins]
-        bases = list(chain.from_iterable(map(repeat, begins, counts)))
-        starts = map(add, bases, chain.from_iterable(map(itemgetter(1), known)))
-        ends = map(add, bases, chain.from_iterable(map(itemgetter(2), known)))
-        before = accumulate(map(itemgetter(5), known), initial=0)
-        numbers = chain.from_iterable(map(itemgetter(3), known))
-        words = map(add, chain.from_iterable(map(repeat, before, counts)), numbers)
-        offsets = list(zip(starts, ends, strict=True))
-        if origins is not None:
-            offsets = [(origins[first], origins[last - 1] + 1) for first, last in offsets]
-        return Details(list(chain.from_iterable(map(itemgetter(0), known))), offsets, list(words))
-
-    def _chunks(self, text: str) -> list[str]:
-        if self._misleading is not None and self._misleading.search(text):
-            return self._chunk.findall(text)
-        return text.split()
+        chunks = text.split(" ")
+        begins = accumulate((len(chunk) + 1 for chunk in chunks), initial=start if origins is None else 0)
+        details = gathered(list(map(self._chunk_cuts.__getitem__, chunks)), begins)
+        return details if origins is None else _moved(details, origins)
 
     def _spaced(self, point: int) -> str:
         """What a character becomes once words are set apart by blanks."""
         cut = self.pre_tokenizer
-        return "".join(
+        spaced = "".join(
             " " if cut.separates(part) else f" {part} " if cut.isolates(part) else part
             for part in self.normalizer.table[point]
         )
+        if len(spaced.replace(" ", "")) != 1:
+            self._uneven.add(chr(point))
+        return spaced
 
     def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
         if self.normalizer.context is not None and self.normalizer.context.search(chunk):
             chunk = self.normalizer.normalize(chunk)
-        words = filter(None, chunk.translate(self._table).split(" "))
-        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
+        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, self._split(chunk.translate(self._table)))))
 
-    def _details_of_chunk(self, chunk: str) -> tuple[list[int], list[int], list[int], list[int], int, int]:
-        """Ids, where each starts and ends, the number of its word; how many pieces and words there are."""
-        text, origins = self._aligned(chunk)
-        ids: list[int] = []
-        starts: list[int] = []
-        ends: list[int] = []
-        words: list[int] = []
-        count = 0
-        for count, match in enumerate(_WORD.finditer(text), 1):
-            base = match.start()
-            pieces, spans = self._cut[match.group()]
-            ids += pieces
-            words += [count - 1] * len(pieces)
-            for start, end in spans:
-                starts.append(origins[base + start])
-                ends.append(origins[base + end - 1] + 1)
-        return ids, starts, ends, words, len(ids), count
+    def _cut_word(self, word: str) -> Cut:
+        ids, spans = self.model.cut(word)
+        return ids, spans, (0,) * len(ids), 1
 
-    def _aligned(self, chunk: str) -> tuple[str, Sequence[int]]:
-        """Words set apart by blanks, and the index in `chunk` of each character."""
-        if chunk.isascii() and chunk.isalnum():
-            return chunk.translate(self._table), range(len(chunk))
-        text, origins = self.normalizer.align(chunk)
-        parts = [self._table[ord(character)] for character in text]
-        return "".join(parts), [
-            origin for part, origin in zip(parts, origins, strict=True) for _ in part
-        ]
+    def _cut_chunk(self, chunk: str) -> Cut:
+        if self.normalizer.context is not None and self.normalizer.context.search(chunk):
+            return self._cut_aligned(*self.normalizer.align(chunk))
+        words = self._split(chunk.translate(self._table))
+        if not self._uneven.isdisjoint(chunk):
+            return self._cut_aligned(chunk, range(len(chunk)))
+        cuts = list(map(self._word_cuts.__getitem__, words))
+        if len(cuts) == 1:
+            return cuts[0]
+        return *gathered(cuts, accumulate(map(len, words), initial=0)), len(words)
+
+    def _cut_aligned(self, text: str, origins: Sequence[int]) -> Cut:
+        """Of a chunk whose characters came from `origins`."""
+        parts = list(map(self._table.__getitem__, map(ord, text)))
+        found = list(_WORD.finditer("".join(parts)))
+        cuts = [self._word_cuts[match.group()] for match in found]
+        details = gathered(cuts, [match.start() for match in found])
+        places = [origin for part, origin in zip(parts, origins, strict=True) for _ in part]
+        return *_moved(details, places), len(found)
+
+
+def _moved(details: Details, origins: Sequence[int]) -> Details:
+    """Offsets in the text whose characters `origins` are."""
+    return details._replace(offsets=[(origins[start], origins[end - 1] + 1) for start, end in details.offsets])

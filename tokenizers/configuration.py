@@ -10,7 +10,7 @@ from ..errors import TokenizerError
 from .added_tokens import AddedToken
 from .call import SIDES, one_of
 from .files import CONFIG, SPECIAL
-from .tokenizer import Settings
+from .settings import Settings
 from .vocabulary import ROLES, Vocabulary
 from .vocabulary_files import read_json
 

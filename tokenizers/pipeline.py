@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
-from operator import add, itemgetter
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from itertools import accumulate, chain
+from typing import Protocol
 
 from .cache import Cache
+from .cuts import Cut, Details, Span, gathered, joined
 
 LONGEST_WORD = 64  # characters; longer ones seldom come back
-Span = tuple[int, int]
-
-
-class Details(NamedTuple):
-    """Ids with where they came from: `offsets` are (start, end) in characters of the text, `words` count from 0."""
-
-    ids: list[int]
-    offsets: list[Span]
-    words: list[int]
 
 
 class Normalizer(Protocol):
@@ -75,75 +66,83 @@ class Unchanged:
         return text, range(len(text))
 
 
-class Cuts:
-    """What a model makes of words, remembered: ids, and where each piece starts and ends in its word."""
-
-    def __init__(self, model: Model, trim: Trimmer | None = None) -> None:
-        self._model, self._trim = model, trim
-        self.ids = Cache(model.ids, longest=LONGEST_WORD)
-        self._known = Cache(self._cut, longest=LONGEST_WORD)
-
-    def _cut(self, word: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
-        ids, spans = self._model.cut(word)
-        if self._trim is not None:
-            spans = self._trim.word(word, spans)
-        return ids, tuple([start for start, _ in spans]), tuple([end for _, end in spans]), len(ids)
-
-    def details(self, words: Sequence[str], begins: Iterable[int]) -> Details:
-        """Of words that begin at `begins`. It takes no step in Python for a piece."""
-        found = list(map(self._known.__getitem__, words))
-        counts = list(map(itemgetter(3), found))
-        bases = list(chain.from_iterable(map(repeat, begins, counts)))
-        starts = map(add, bases, chain.from_iterable(map(itemgetter(1), found)))
-        ends = map(add, bases, chain.from_iterable(map(itemgetter(2), found)))
-        return Details(
-            list(chain.from_iterable(map(itemgetter(0), found))), list(zip(starts, ends, strict=True)),
-            list(chain.from_iterable(map(repeat, range(len(words)), counts))),
-        )
-
-
 class WordPipeline:
-    """Word by word; natural text repeats its words, so most of the work is looking them up."""
+    """Word by word; natural text repeats its words, so most of the work is looking them up.
+
+    Where the pre-tokenizer knows `chunks` of text that are cut the same wherever they stand (`in_chunks`), those are
+    looked up instead.
+    """
 
     def __init__(self, normalizer: Normalizer, pre_tokenizer: PreTokenizer, model: Model) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
         self.trim = getattr(pre_tokenizer, "trim", None)
         self._plain = isinstance(normalizer, Unchanged)
-        self._cuts = Cuts(model, self.trim)
-        self._known = self._cuts.ids.__getitem__
+        self._word_ids = Cache(model.ids, longest=LONGEST_WORD)
+        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD)
+        self._by_chunks = getattr(pre_tokenizer, "in_chunks", False)
+        self._chunk_ids = Cache(self._ids_of_chunk, longest=LONGEST_WORD)
+        self._chunk_cuts = Cache(self._cut_chunk, longest=LONGEST_WORD)
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         if not normalized and not self._plain:
             text = self.normalizer.normalize(text)
-        return list(chain.from_iterable(map(self._known, self.pre_tokenizer.split(text, start == 0))))
+        if self._by_chunks:
+            return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self.pre_tokenizer.chunks(text))))
+        return list(chain.from_iterable(map(self._word_ids.__getitem__, self.pre_tokenizer.split(text, start == 0))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+        if isinstance(origins, range):
+            return self._details(text, origins.start, start == 0)
         words, begins = self.pre_tokenizer.spans(text, start == 0)
-        if isinstance(origins, range) and (not begins or isinstance(begins[0], int)):
-            shift = origins.start
-            if begins and begins[0] < 0:  # the first word has a character that is not in the text
-                head = self._head(words[0], begins[0], shift)
-                tail = self._cuts.details(words[1:], [begin + shift for begin in begins[1:]])
-                return Details(
-                    head.ids + tail.ids, head.offsets + tail.offsets, head.words + [word + 1 for word in tail.words]
-                )
-            details = self._cuts.details(words, [begin + shift for begin in begins] if shift else begins)
-            if start == 0 and self.trim is not None and details.offsets:
-                first = self._head(words[0], 0, shift)
-                details.offsets[:len(first.offsets)] = first.offsets
-            return details
         return self._by_character(words, begins, origins)
 
-    def _head(self, word: str, begin: int, shift: int) -> Details:
-        """The first word: an added character belongs to the one behind it, and blanks at the very start may stay."""
-        ids, within = self.model.cut(word)
+    def _details(self, text: str, shift: int, first: bool) -> Details:
+        """Of a text whose characters are where they were, `shift` later."""
+        if self._by_chunks:
+            chunks = self.pre_tokenizer.chunks(text)
+            added = sum(map(len, chunks)) - len(text)
+            words = self.pre_tokenizer.words(chunks[0]) if chunks else []
+            head = list(accumulate(map(len, words[:-1]), initial=shift - added))
+            tail = list(accumulate(map(len, chunks[1:-1]), initial=shift - added + len(chunks[0]))) if chunks else []
+            later = gathered(list(map(self._chunk_cuts.__getitem__, chunks[1:])), tail)
+        else:
+            words, begins = self.pre_tokenizer.spans(text, first)
+            if begins and not isinstance(begins[0], int):
+                return self._by_character(words, begins, range(shift, shift + len(text)))
+            head = [begin + shift for begin in begins] if shift else begins
+            later = None
+        result = gathered(list(map(self._word_cuts.__getitem__, words)), head)
+        if words and (head[0] < shift or (first and self.trim is not None)):
+            begin = self._first(words[0], head[0] - shift, shift)
+            result.offsets[:len(begin)] = begin
+        return result if later is None else joined(result, later)
+
+    def _cut_word(self, word: str) -> Cut:
+        ids, spans = self.model.cut(word)
+        return ids, spans if self.trim is None else self.trim.word(word, spans), (0,) * len(ids), 1
+
+    def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
+        words = self.pre_tokenizer.words(chunk)
+        if len(words) == 1:
+            return self._word_ids[words[0]]
+        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
+
+    def _cut_chunk(self, chunk: str) -> Cut:
+        words = self.pre_tokenizer.words(chunk)
+        found = list(map(self._word_cuts.__getitem__, words))
+        if len(words) == 1:
+            return found[0]
+        return *gathered(found, accumulate(map(len, words), initial=0)), len(words)
+
+    def _first(self, word: str, begin: int, shift: int) -> list[Span]:
+        """The spans of the first word: an added character belongs to the one behind it, and blanks at the very start
+        may stay."""
+        within = self.model.cut(word)[1]
         spans = [(max(a + begin, 0) + shift, max(b + begin - 1, 0) + 1 + shift) for a, b in within]
-        if self.trim is not None:
-            spans = self.trim.first(word, within, spans)
-        return Details(list(ids), spans, [0] * len(ids))
+        return spans if self.trim is None else self.trim.first(word, within, spans)
 
     def _by_character(
         self, words: Sequence[str], begins: Sequence[int | Sequence[int]], origins: Sequence[int]

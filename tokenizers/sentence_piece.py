@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import TokenizerError
 from .cache import Cache
-from .pipeline import Span
+from .cuts import Span
 
 BLANK = "\u2581"
 #: `normalizer_spec {add_dummy_prefix: false}`; a message that comes again in a serialized one is merged with the first.

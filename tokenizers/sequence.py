@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from .added_tokens import AddedVocabulary, lower_one_by_one
-from .pipeline import Details, Pipeline, Span
+from .cuts import Details, Span
+from .pipeline import Pipeline
 
 Source = str | Sequence[str]  # a text, or its words
 
@@ -96,11 +97,14 @@ class TextEncoder:
 
 
 class EncodedSequence:
-    """The ids of one source; where they came from is worked out when somebody asks."""
+    """One source with its ids, or its details, which are else worked out when somebody asks where the ids came from.
+    """
 
-    def __init__(self, encoder: TextEncoder, source: Source, detailed: bool = False) -> None:
+    def __init__(self, encoder: TextEncoder, source: Source, found: list[int] | Details) -> None:
         self._encoder, self._source = encoder, source
-        self.ids = self.details.ids if detailed else encoder.ids(source)
+        if isinstance(found, Details):
+            self.details = found
+        self.ids = found.ids if isinstance(found, Details) else found
 
     @cached_property
     def details(self) -> Details:

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import TokenizerError
 from .added_tokens import AddedToken
-from .batch import Part, Row, combinations, truncated, windows
-from .call import SIDES, TENSORS, Limits, limits, one_of, samples
+from .batch import Row
+from .call import SIDES, TENSORS, limits, one_of, samples
 from .decoder import Decoder, clean_up
+from .detokenizer import Detokenizer, checked_id
 from .encoding import Encoding, as_tensors
+from .parallel import Workers
 from .pipeline import Pipeline
-from .sequence import EncodedSequence, TextEncoder
+from .rows import Rows
+from .sequence import EncodedSequence, Source, TextEncoder
+from .settings import Settings
 from .template import Template
 from .vocabulary import ROLES, Vocabulary
 from .vocabulary_files import VocabularyData
-
-Layout = list[tuple[int | None, int, list[int]]]
-
-
-@dataclass(slots=True)
-class Settings:
-    """What a call falls back on."""
-
-    model_inputs: list[str] = field(default_factory=lambda: ["input_ids", "token_type_ids", "attention_mask"])
-    model_max_length: int = int(1e30)  # the files' way to say that there is no limit
-    padding_side: str = "right"
-    truncation_side: str = "right"
-    clean_up_tokenization_spaces: bool = False
-    pad_token_type_id: int = 0
-    added_apart: str | None = None  # `all`, `extra`: added tokens that do not go through the decoder
-    python: bool = False  # in detail as the reference's Python tokenizers, where they differ from the Rust ones
 
 
 class Tokenizer:
@@ -57,6 +45,8 @@ class Tokenizer:
         parts = (pipeline.normalizer, getattr(pipeline, "pre_tokenizer", None))
         lowercase = settings.python and any(getattr(part, "lowercase", False) for part in parts)
         self._encoder = TextEncoder(pipeline, vocabulary.added, lowercase)
+        self._workers = Workers(self._encoder)
+        self._detokenizer = Detokenizer(vocabulary, decoder, settings.added_apart)
 
     # Calling -----------------------------------------------------------------------------------------------------
 
@@ -67,12 +57,14 @@ class Tokenizer:
         return_tensors: str | None = None, return_attention_mask: bool | None = None,
         return_token_type_ids: bool | None = None, return_special_tokens_mask: bool = False,
         return_offsets_mapping: bool = False, return_overflowing_tokens: bool = False, return_length: bool = False,
+        processes: int = 1,
     ) -> Encoding:
         """A text or a batch of texts (or of lists of words, with `is_split_into_words`), each with its pair if there
         is one, to `input_ids` [rows, tokens] and what else the model takes or is asked for.
 
         One text without `return_tensors` or `return_overflowing_tokens` gives flat lists. With the latter each text
         gives as many rows as it needs, overlapping by `stride` tokens; `overflow_to_sample_mapping` tells whose.
+        A batch that is large enough for it to pay is encoded by `processes`, which stay for the next one.
         TokenizerError for inputs of another kind and for options that contradict each other.
         """
         if return_tensors is not None:
@@ -81,27 +73,17 @@ class Tokenizer:
         one_of("truncation_side", self.truncation_side, SIDES)
         if not isinstance(stride, int) or stride < 0:
             raise TokenizerError(f"stride={stride!r} is no number of tokens", help="a whole number from 0")
+        if not isinstance(processes, int) or processes < 1:
+            raise TokenizerError(f"processes={processes!r} is no number of processes", help="a whole number from 1")
         limit = limits(padding, truncation, max_length, self.model_max_length, pad_to_multiple_of)
         inputs, batched = samples(text, text_pair, is_split_into_words, empty_pairs=self.settings.python)
-        layouts = [self._layout(pair, add_special_tokens) for pair in (False, True)]
-        rows: list[Row] = []
-        owners: list[int] = []
-        for number, sources in enumerate(inputs):
-            sequences = tuple(
-                EncodedSequence(self._encoder, source, detailed=return_offsets_mapping) for source in sources
-            )
-            layout = layouts[len(sequences) - 1]
-            if limit.truncation is None:
-                rows.append(self._row(sequences, None, layout))
-                owners.append(number)
-                continue
-            made = self._rows(sequences, limit, stride, layout, return_overflowing_tokens)
-            rows += made
-            owners += [number] * len(made)
+        maker = Rows(
+            self.vocabulary, self.template, self.settings, limit, stride=stride, overflow=return_overflowing_tokens,
+            special=add_special_tokens,
+        )
+        rows, owners = maker.make(self._encoded(inputs, return_offsets_mapping, processes))
         if limit.padding is not None:
-            kept = (rows[index] for index, owner in enumerate(owners) if index == 0 or owners[index - 1] != owner)
-            longest = limit.max_length if limit.padding == "max_length" else max(map(len, kept), default=0)
-            self._pad(rows, longest, pad_to_multiple_of, side)
+            maker.pad(rows, owners, pad_to_multiple_of, side)
         inputs_of_model = self.settings.model_inputs
         wanted = {
             "input_ids": (Row.ids, True),
@@ -136,72 +118,12 @@ class Tokenizer:
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         return self.template.added(pair)
 
-    def _layout(self, pair: bool, special: bool) -> Layout:
-        """What a row is made of: (sequence, type, ids of special tokens)."""
-        return [
-            (piece.sequence, piece.type_id, [] if piece.sequence is not None else [self._template_id(piece.token)])
-            for piece in self.template.pieces(pair) if special or piece.sequence is not None
-        ]
-
-    def _rows(
-        self, sequences: tuple[EncodedSequence, ...], limit: Limits, stride: int, layout: Layout, overflow: bool
-    ) -> list[Row]:
-        sizes = [len(sequence.ids) for sequence in sequences]
-        added = len(layout) - len(sizes)
-        room = limit.max_length - added
-        if room < 0:
-            raise TokenizerError(
-                f"max_length={limit.max_length} is too small for the {added} special tokens",
-                help="use a larger max_length, or add_special_tokens=False",
-            )
-        if stride and stride >= room:
-            raise TokenizerError(
-                f"stride={stride} is too large: max_length={limit.max_length} leaves room for {room} tokens",
-                help="the stride must be below max_length less the special tokens",
-            )
-        keep = truncated(sizes, room, limit.truncation, odd=0 if self.settings.python else 1)
-        if keep == sizes:
-            return [self._row(sequences, None, layout)]
-        cut = [
-            windows(size, length, stride, self.truncation_side) for size, length in zip(sizes, keep, strict=True)
-        ]
-        chosen = combinations(*cut) if len(cut) == 2 else [(window,) for window in cut[0]]
-        return [self._row(sequences, window, layout) for window in (chosen if overflow else chosen[:1])]
-
-    def _row(
-        self, sequences: tuple[EncodedSequence, ...], window: tuple[tuple[int, int], ...] | None, layout: Layout
-    ) -> Row:
-        parts: list[Part] = []
-        for sequence, type_id, special in layout:
-            if sequence is None:
-                parts.append(Part(special, type_id))
-            elif window is None:
-                parts.append(Part(sequences[sequence].ids, type_id, sequence))
-            else:
-                start, end = window[sequence]
-                parts.append(Part(sequences[sequence].ids[start:end], type_id, sequence, start))
-        return Row(sequences, parts)
-
-    def _template_id(self, name: str) -> int:
-        token = self.vocabulary.roles[name] if name in ROLES else name
-        number = None if token is None else self.vocabulary.id_of(token)
-        if number is None:
-            raise TokenizerError(
-                f"the template needs `{name}`, which this tokenizer does not have", help="or add_special_tokens=False"
-            )
-        return number
-
-    def _pad(self, rows: list[Row], length: int, multiple: int | None, side: str) -> None:
-        pad_id = self.vocabulary.role_id("pad_token")
-        if pad_id is None:
-            raise TokenizerError(
-                "padding needs a padding token, and this tokenizer has none",
-                help="choose one: tokenizer.pad_token = …, or add_special_tokens({'pad_token': '[PAD]'})",
-            )
-        if multiple:
-            length = -(-length // multiple) * multiple
-        for row in rows:
-            row.pad(length, pad_id, self.settings.pad_token_type_id, side)
+    def _encoded(
+        self, inputs: list[tuple[Source, ...]], detailed: bool, processes: int
+    ) -> list[tuple[EncodedSequence, ...]]:
+        sources = [source for sample in inputs for source in sample]
+        found = iter(self._workers.encode(sources, detailed, processes))
+        return [tuple(EncodedSequence(self._encoder, source, next(found)) for source in sample) for sample in inputs]
 
     # Back to text ------------------------------------------------------------------------------------------------
 
@@ -219,50 +141,31 @@ class Tokenizer:
         if ids and (isinstance(ids[0], (list, tuple)) or getattr(ids[0], "ndim", 0)):
             options = skip_special_tokens, clean_up_tokenization_spaces, spaces_between_special_tokens
             return [self.decode(row, *options) for row in ids]
-        skipped = self._special_added_ids() if skip_special_tokens else ()
-        tokens = [self.vocabulary.token_of(_checked(number)) for number in ids if number not in skipped]
-        text = self._decoded([token for token in tokens if token is not None], spaces_between_special_tokens)
+        text = self._detokenizer.text(ids, skip_special_tokens, spaces_between_special_tokens)
         clean = self.settings.clean_up_tokenization_spaces
         if clean_up_tokenization_spaces is not None:
             clean = clean_up_tokenization_spaces
         return clean_up(text) if clean else text
 
-    def _decoded(self, tokens: list[str], spaces: bool) -> str:
-        """Added tokens stand apart where the settings say so: `all` of them, or the `extra` ones, between blanks."""
-        apart = self.settings.added_apart
-        special = set(self.all_special_tokens)
-        if apart is None:
-            return self.decoder.decode(tokens, special)
-        alone = set(self.vocabulary.added.ids)
-        if apart == "extra":
-            beyond = {token for token in self.vocabulary.extra_special if token not in self.vocabulary.ids}
-            alone = (alone - special) | beyond
-        parts: list[str] = []
-        waiting: list[str] = []
-        for token in tokens:
-            if token not in alone:
-                waiting.append(token)
-                continue
-            if waiting and (text := self.decoder.decode(waiting, special)):
-                parts.append(text)
-            waiting = []
-            parts.append(token)
-        if waiting:
-            parts.append(self.decoder.decode(waiting, special))
-        return (" " if spaces and apart == "extra" else "").join(parts)
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text that tokens make, added ones among them."""
+        return self.decoder.decode(list(tokens), set(self.all_special_tokens))
 
     def batch_decode(self, rows: Any, **options: Any) -> list[str]:
         """`decode` for each row."""
         return [self.decode(row, **options) for row in rows]
-
-    def _special_added_ids(self) -> set[int]:
-        return {number for number, token in self.vocabulary.added.by_id.items() if token.special}
 
     # Vocabulary --------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         """With added tokens."""
         return len(self.vocabulary)
+
+    @property
+    def continuing_prefix(self) -> str | None:
+        """What a piece begins with that goes on with the word of the piece before it; None if pieces do not tell."""
+        model = self._encoder.pipeline.model
+        return getattr(model, "continuing_prefix", None) or getattr(model, "prefix", None) or None
 
     @property
     def vocab_size(self) -> int:
@@ -285,7 +188,7 @@ class Tokenizer:
         if isinstance(ids, int):
             return self.vocabulary.token_of(ids)
         skipped = set(self.all_special_ids) if skip_special_tokens else ()
-        return [self.vocabulary.token_of(_checked(number)) for number in ids if number not in skipped]
+        return [self.vocabulary.token_of(checked_id(number)) for number in ids if number not in skipped]
 
     @property
     def all_special_tokens(self) -> list[str]:
@@ -320,13 +223,6 @@ class Tokenizer:
         from .files import write_files
 
         return write_files(self, Path(folder))
-
-
-def _checked(number: Any) -> int:
-    try:
-        return int(number)
-    except (TypeError, ValueError):
-        raise TokenizerError(f"{number!r} is no id", help="give a list or a tensor of ids") from None
 
 
 def _role(name: str) -> property:

@@ -3,51 +3,28 @@ names it."""
 
 from __future__ import annotations
 
-import base64
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import regex
-
 from ..errors import Diagnostic, Place, TokenizerError, did_you_mean
 from .added_tokens import AddedToken
-from .bpe import BytePairs
 from .byte_level import BlankTrimmer, ByteLevelWords
 from .components import assembled
 from .configuration import EXTRA, SETTINGS, settings_of, stored_options
-from .decoder import SuffixDecoder, WordPieceDecoder
-from .decoder_chain import Blank, DecoderChain, StripCharacter, Substitute, Whole, bytes_to_text, fuse, join_bytes
-from .normal_forms import (
-    Bytes,
-    Chain,
-    Lowercase,
-    Precompiled,
-    Prepend,
-    Replace,
-    SpacesAndControls,
-    Strip,
-    StripAccents,
-    UnicodeForm,
-)
+from .decoder_chain import DecoderChain
+from .json_parts import DECODERS, MODELS, NAME, NORMALIZERS, PRE_TOKENIZERS, TELLING, Part, behavior, found_in
+from .normal_forms import Chain
 from .normalizer import BasicNormalizer
 from .pipeline import Pipeline, Unchanged
 from .pre_tokenizer import WhitespacePunctuation
-from .split_patterns import BYTE_LEVEL, SplitPattern
 from .template import Template, TemplatePiece
 from .tokenizer import Tokenizer
-from .unicode_tables import PUNCTUATION, WHITE_SPACE
-from .unigram import Unigram
 from .vocabulary import ROLES, Vocabulary
 from .vocabulary_files import VocabularyData, read_json
-from .word_chain import BEHAVIORS, Blanks, Cut, Prefix, Step, WordChain
-from .word_level import WordLevel
-from .wordpiece import WordPiece
+from .word_chain import WordChain
 
-NAME = "tokenizer.json"
-_WORD = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]"
-Part = Mapping[str, Any]
+PROCESSORS = dict.fromkeys(("TemplateProcessing", "RobertaProcessing", "BertProcessing", "ByteLevel"), True)
 
 
 def read_tokenizer(
@@ -67,7 +44,7 @@ def read_tokenizer(
     stored = {**stored_options(found)}
     try:
         return _built(data, {**stored, **options}, stored, section)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as problem:
         raise TokenizerError(Diagnostic(
             f"the tokenizer is damaged: {type(problem).__name__} {problem}"[:200], Place(str(path))
         )) from None
@@ -116,94 +93,9 @@ def _parts(part: Part | None, kind: str, inside: str) -> list[Part]:
     return [found for each in part[inside] for found in _parts(each, kind, inside)]
 
 
-def _known(table: Mapping[str, Any], part: Part, kind: str) -> Any:
-    found = table.get(part.get("type"))
-    if found is None:
-        raise TokenizerError(
-            f"the {kind} `{part.get('type')}` in {NAME} is not supported",
-            help=did_you_mean(str(part.get("type")), table),
-        )
-    return found
-
-
-# Normalizers ------------------------------------------------------------------------------------------------------
-
-
-def _pattern(pattern: Any) -> str | SplitPattern:
-    if isinstance(pattern, str):
-        return pattern
-    return SplitPattern(pattern["Regex"]) if "Regex" in pattern else pattern["String"]
-
-
-NORMALIZERS: dict[str, Callable[[Part], Any]] = {
-    "BertNormalizer": lambda part: BasicNormalizer(
-        clean_text=part["clean_text"], cjk_spaces=part["handle_chinese_chars"], strip_accents=part["strip_accents"],
-        lowercase=part["lowercase"],
-    ),
-    **{form: lambda part: UnicodeForm(part["type"]) for form in ("NFC", "NFD", "NFKC", "NFKD")},
-    "Lowercase": lambda part: Lowercase(),
-    "StripAccents": lambda part: StripAccents(),
-    "Strip": lambda part: Strip(part.get("strip_left", True), part.get("strip_right", True)),
-    "Replace": lambda part: Replace(_pattern(part["pattern"]), part["content"]),
-    "Prepend": lambda part: Prepend(part["prepend"]),
-    "Nmt": lambda part: SpacesAndControls(),
-    "Precompiled": lambda part: Precompiled(base64.b64decode(part["precompiled_charsmap"] or "")),
-    "ByteLevel": lambda part: Bytes(),
-}
-
-
 def _normalizer(part: Part | None) -> Any:
-    parts = [_known(NORMALIZERS, each, "normalizer")(each) for each in _parts(part, "normalizer", "normalizers")]
+    parts = [found_in(NORMALIZERS, each, "normalizer")(each) for each in _parts(part, "normalizer", "normalizers")]
     return parts[0] if len(parts) == 1 else Chain(parts) if parts else Unchanged()
-
-
-# Pre-tokenizers ---------------------------------------------------------------------------------------------------
-
-
-def _byte_level(part: Part) -> list[Step]:
-    steps: list[Step] = [Prefix()] if part.get("add_prefix_space", True) else []
-    return [*steps, Cut(SplitPattern(BYTE_LEVEL), "isolated")] if part.get("use_regex", True) else steps
-
-
-def _split(part: Part) -> list[Step]:
-    pattern = _pattern(part["pattern"])
-    pattern = SplitPattern(re.escape(pattern)) if isinstance(pattern, str) else pattern
-    return [Cut(pattern, _behavior(part), part.get("invert", False))]
-
-
-def _behavior(part: Part) -> str:
-    name = part.get("behavior", "Isolated").lower()
-    if name not in BEHAVIORS:
-        raise TokenizerError(f"the behavior `{part['behavior']}` in {NAME} is not supported")
-    return name
-
-
-def _metaspace(part: Part) -> list[Step]:
-    scheme = part.get("prepend_scheme") or ("always" if part.get("add_prefix_space", True) else "never")
-    if part.get("add_prefix_space") is False:
-        scheme = "never"
-    return [Blanks(part.get("replacement", "\u2581"), scheme, part.get("split", True))]
-
-
-_SPACE = f"[{WHITE_SPACE.pattern()}]"
-_MARK = f"[{PUNCTUATION.pattern()}]"
-PRE_TOKENIZERS: dict[str, Callable[[Part], list[Step]]] = {
-    "BertPreTokenizer": lambda part: [
-        Cut(SplitPattern(_SPACE), "removed"), Cut(SplitPattern(_MARK), "isolated"),
-    ],
-    "ByteLevel": _byte_level,
-    "Whitespace": lambda part: [
-        Cut(SplitPattern(rf"{_WORD}+|(?:(?!{_WORD})[^{WHITE_SPACE.pattern()}])+"), "removed", True)
-    ],
-    "WhitespaceSplit": lambda part: [Cut(SplitPattern(_SPACE), "removed")],
-    "Punctuation": lambda part: [Cut(SplitPattern(_MARK), _behavior(part))],
-    "Digits": lambda part: [
-        Cut(SplitPattern(r"\p{N}"), "isolated" if part.get("individual_digits") else "contiguous")
-    ],
-    "CharDelimiterSplit": lambda part: [Cut(SplitPattern(re.escape(part["delimiter"])), "removed")],
-    "Split": _split,
-    "Metaspace": _metaspace,
-}
 
 
 def _uses_bytes(part: Part | None) -> bool:
@@ -224,61 +116,20 @@ def _pipeline(normalizer: Any, part: Part | None, model: Any, trim: BlankTrimmer
     ):
         words = ByteLevelWords(pattern=parts[0]["pattern"]["Regex"])
     else:
-        words = WordChain([step for each in parts for step in _known(PRE_TOKENIZERS, each, "pre-tokenizer")(each)])
+        words = WordChain([step for each in parts for step in found_in(PRE_TOKENIZERS, each, "pre-tokenizer")(each)])
     words.trim = trim
     return assembled(normalizer, words, model)
 
 
 def _is_pattern(part: Part) -> bool:
-    return "Regex" in part["pattern"] and _behavior(part) == "isolated" and not part.get("invert", False)
-
-
-# Models -----------------------------------------------------------------------------------------------------------
+    return "Regex" in part["pattern"] and behavior(part) == "isolated" and not part.get("invert", False)
 
 
 def _model(part: Part, byte_level: bool) -> tuple[dict[str, int], Any]:
     kind = part.get("type")
     if kind is None:  # files of the first releases do not say
-        kind = next((name for key, name in _TELLING.items() if key in part), "WordLevel")
-    return _known(MODELS, {"type": kind}, "model")(part, byte_level)
-
-
-def _byte_pairs(part: Part, byte_level: bool) -> tuple[dict[str, int], Any]:
-    if part.get("dropout"):
-        raise TokenizerError(f"the model in {NAME} drops merges by chance (`dropout`), which is not supported")
-    merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in part["merges"]]
-    return part["vocab"], BytePairs(
-        part["vocab"], merges=merges, unknown=part.get("unk_token"), byte_level=byte_level,
-        suffix=part.get("end_of_word_suffix") or "", prefix=part.get("continuing_subword_prefix") or "",
-        fuse_unknown=part.get("fuse_unk", False), byte_fallback=part.get("byte_fallback", False),
-        whole_words=part.get("ignore_merges", False),
-    )
-
-
-def _word_piece(part: Part, byte_level: bool) -> tuple[dict[str, int], Any]:
-    return part["vocab"], WordPiece(
-        part["vocab"], unknown=part["unk_token"], continuing_prefix=part["continuing_subword_prefix"],
-        max_word_length=part["max_input_chars_per_word"],
-    )
-
-
-def _word_level(part: Part, byte_level: bool) -> tuple[dict[str, int], Any]:
-    unknown = part.get("unk_token")
-    return part["vocab"], WordLevel(part["vocab"], unknown=unknown if unknown in part["vocab"] else None)
-
-
-def _unigram(part: Part, byte_level: bool) -> tuple[dict[str, int], Any]:
-    pieces = [(piece, float(score)) for piece, score in part["vocab"]]
-    return {piece: number for number, (piece, _) in enumerate(pieces)}, Unigram(
-        pieces, unknown=part.get("unk_id"), byte_fallback=part.get("byte_fallback", False)
-    )
-
-
-_TELLING = {"merges": "BPE", "max_input_chars_per_word": "WordPiece", "unk_id": "Unigram"}
-MODELS = {"BPE": _byte_pairs, "WordPiece": _word_piece, "WordLevel": _word_level, "Unigram": _unigram}
-
-
-# Templates --------------------------------------------------------------------------------------------------------
+        kind = next((name for key, name in TELLING.items() if key in part), "WordLevel")
+    return found_in(MODELS, {"type": kind}, "model")(part, byte_level)
 
 
 def _processor(part: Part | None) -> tuple[Template, BlankTrimmer | None]:
@@ -294,8 +145,7 @@ def _processor(part: Part | None) -> tuple[Template, BlankTrimmer | None]:
             between = [last] if other else [last, last]
             template = Template.of([first, text, last], [first, text, *between, pair, end])
         elif kind != "ByteLevel":
-            _known(dict.fromkeys(("TemplateProcessing", "RobertaProcessing", "BertProcessing", "ByteLevel")), each,
-                   "post-processor")
+            found_in(PROCESSORS, each, "post-processor")
         if kind in ("ByteLevel", "RobertaProcessing") and each.get("trim_offsets", True):
             trim = BlankTrimmer(each.get("add_prefix_space", True))
     return template, trim
@@ -313,31 +163,6 @@ def _places(pieces: list[Part], part: Part) -> list[TemplatePiece]:
     return found
 
 
-# Decoders ---------------------------------------------------------------------------------------------------------
-
-
-def _substitute(part: Part) -> Any:
-    pattern = part["pattern"]
-    if "String" in pattern:
-        return Substitute(re.compile(re.escape(pattern["String"])), part["content"])
-    return Substitute(regex.compile(pattern["Regex"]), part["content"])
-
-
-DECODERS: dict[str, Callable[[Part], Any]] = {
-    "ByteLevel": lambda part: bytes_to_text,
-    "WordPiece": lambda part: Whole(WordPieceDecoder(prefix=part["prefix"], cleanup=part["cleanup"])),
-    "BPEDecoder": lambda part: Whole(SuffixDecoder(suffix=part["suffix"])),
-    "Metaspace": lambda part: Blank(
-        part.get("replacement", "\u2581"),
-        part.get("prepend_scheme") == "never" or part.get("add_prefix_space") is False,
-    ),
-    "Replace": _substitute,
-    "ByteFallback": lambda part: join_bytes,
-    "Fuse": lambda part: fuse,
-    "Strip": lambda part: StripCharacter(part["content"], part["start"], part["stop"]),
-}
-
-
 def _decoder(part: Part | None) -> DecoderChain:
     parts = _parts(part, "decoder", "decoders")
-    return DecoderChain([_known(DECODERS, each, "decoder")(each) for each in parts], "" if parts else " ")
+    return DecoderChain([found_in(DECODERS, each, "decoder")(each) for each in parts], "" if parts else " ")

@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import TokenizerError
-
-_HEAD = 3
+from .longest import HEAD, SHORT, lengths_by_head
 
 
 class WordPiece:
@@ -36,8 +35,8 @@ class WordPiece:
         self._next = {
             piece[cut:]: number for piece, number in vocabulary.items() if piece.startswith(continuing_prefix)
         }
-        self._first_reach = _reach(self._first)
-        self._next_reach = _reach(self._next)
+        self._first_lengths = lengths_by_head(self._first)
+        self._next_lengths = lengths_by_head(self._next)
 
     def ids(self, word: str) -> tuple[int, ...]:
         """The ids of the pieces of `word`."""
@@ -53,27 +52,15 @@ class WordPiece:
             return (whole,), ((0, size),)
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
-        start, pieces, reach = 0, self._first, self._first_reach
+        start, known, lengths = 0, self._first.get, self._first_lengths.get
         while start < size:
-            longest = reach.get(word[start:start + _HEAD], _HEAD - 1)
-            for end in range(min(size, start + longest), start, -1):
-                number = pieces.get(word[start:end])
+            for length in lengths(word[start:start + HEAD], SHORT):
+                number = known(word[start:start + length])
                 if number is not None:
                     break
             else:
                 return (self._unknown_id,), ((0, size),)
             ids.append(number)
-            spans.append((start, end))
-            start, pieces, reach = end, self._next, self._next_reach
+            spans.append((start, start := min(start + length, size)))
+            known, lengths = self._next.get, self._next_lengths.get
         return tuple(ids), tuple(spans)
-
-
-def _reach(pieces: Mapping[str, int]) -> dict[str, int]:
-    """The length of the longest piece by its first characters: where to begin looking. No entry means that no piece
-    has as many."""
-    longest: dict[str, int] = {}
-    for piece in pieces:
-        head = piece[:_HEAD]
-        if len(piece) >= _HEAD and len(piece) > longest.get(head, 0):
-            longest[head] = len(piece)
-    return longest

@@ -13,8 +13,8 @@ from .documents import Document, display, load_document, shown
 
 SPECS = File(__file__).resolve().parents[2] / "specs"
 SECTIONS = (
-    "spec", "extends", "about", "hparams", "configs", "model", "heads", "tokenizer", "generation", "weights",
-    "pretrained",
+    "spec", "extends", "about", "hparams", "configs", "model", "heads", "tokenizer", "generation", "tasks",
+    "weights", "pretrained",
 )
 _NAME = re.compile(r"\w[\w-]*", re.ASCII)
 

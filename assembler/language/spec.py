@@ -181,14 +181,15 @@ def _fits(match: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 
 
 def _with_like(name: str, configs: Mapping[str, Any]) -> dict[str, Any]:
-    """A format completed by the ones it is like, the nearest first; rules are completed one by one."""
+    """A format completed by the ones it is like, the nearest first; what is read and rules are completed one by
+    one."""
     merged: dict[str, Any] = {}
     seen: list[str] = []
     while name in configs and name not in seen:
         seen.append(name)
         own = {key: value for key, value in configs[name].items() if key != "like"}
-        rules = {**own.get("rules", {}), **merged.get("rules", {})}
-        merged = own | merged | ({"rules": rules} if rules else {})
+        lists = {key: {**own.get(key, {}), **merged.get(key, {})} for key in ("read", "rules")}
+        merged = own | merged | {key: value for key, value in lists.items() if value}
         name = configs[name].get("like")
     return merged
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _KEPT = re.compile(r"(\$\{[^}]*\})")  # values of hparams
-_NUMBER = re.compile(r"\.(\{[a-z](?::[^{}]*)?\}|\d+)(?=[.,}/ ]|$)")
+_NUMBER = re.compile(r"\.(\{[a-z](?::[^{}]*)?\}|\{\d+(?:,\d+)*\}|\d+)(?=[.,}/ ]|$)")
 
 
 def _slashes(text: str) -> str:

@@ -13,8 +13,8 @@ from torch import Tensor
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
 from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
 from .guess import guess
-from .names import CONFIG, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
-from .releases import fetch_release
+from .names import CONFIG, GENERATION, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
+from .releases import fetch_release, fetch_repository
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
 TORCH = "pytorch_model.bin"
@@ -57,6 +57,7 @@ class Checkpoint:
     hparams: dict[str, Any] = field(default_factory=dict)  # what `pretrained:` says that the release does not
     folder: Path | None = None  # of the release
     config_given: bool = False  # by the caller, whatever is beside the weights
+    generation: dict[str, Any] | None = None  # of the file beside it that says how text is generated
 
 
 def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision: str | None = None) -> Checkpoint:
@@ -80,9 +81,12 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     if found.is_release:
         checkpoint = _local(text, fetch_release(found, cache_dir), cache_dir)
         checkpoint.spec = found.spec or checkpoint.spec
+    elif found.files:
+        checkpoint = _local(text, fetch_repository(found, cache_dir, revision), cache_dir)
+        checkpoint.spec = found.spec
     else:
         checkpoint = _from_hub(text, found.target, found.spec, cache_dir, revision)
-    if found.is_release or "@" in text:
+    if found.is_release or found.files or "@" in text:
         checkpoint.format = found.format
     checkpoint.hparams = dict(found.hparams)
     return checkpoint
@@ -93,17 +97,20 @@ def _local(name: str, path: Path, cache_dir: Path | None) -> Checkpoint:
         path = unpack(path, cache_dir)
     folder = path if path.is_dir() else path.parent
     store = open_store(path)
-    config, spec = config_beside(folder), folder / SPEC
+    config, spec, options = config_beside(folder), folder / SPEC, folder / GENERATION
+    found = Checkpoint(name, store, folder=folder, generation=read_json(options) if options.is_file() else None)
     if config is None and spec.is_file():
-        return Checkpoint(name, store, spec=str(spec), folder=folder)
-    return Checkpoint(name, store, read_json(config) if config else None, str(config or folder / CONFIG), folder=folder)
+        found.spec = str(spec)
+    else:
+        found.config, found.config_name = read_json(config) if config else None, str(config or folder / CONFIG)
+    return found
 
 
 def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | None, revision: str | None) -> Checkpoint:
     from ..hub import commit_of, fetch, known_as
 
     repository = known_as(repository, name, cache_dir)
-    found = fetch(repository, [CONFIG], revision=revision, cache_dir=cache_dir)
+    found = fetch(repository, [CONFIG], optional=[GENERATION], revision=revision, cache_dir=cache_dir)
     at = commit_of(found[CONFIG]) or revision
     for usual in (WEIGHTS, TORCH):
         for file in (usual, usual + INDEX):
@@ -113,7 +120,9 @@ def _from_hub(name: str, repository: str, spec: str | None, cache_dir: Path | No
             if file.endswith(INDEX):
                 shards = read_json(path).get("weight_map", {})
                 fetch(repository, sorted(set(shards.values())), revision=at, cache_dir=cache_dir)
-            return Checkpoint(name, open_store(path), read_json(found[CONFIG]), f"{repository}/{CONFIG}", spec)
+            options = read_json(found[GENERATION]) if GENERATION in found else None
+            config, source = read_json(found[CONFIG]), f"{repository}/{CONFIG}"
+            return Checkpoint(name, open_store(path), config, source, spec, generation=options)
     raise DownloadError(
         Diagnostic(f"{repository} has neither {WEIGHTS} nor {TORCH}", Place(name),
                    help="download what it has, and give the file or folder")

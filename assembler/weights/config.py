@@ -16,14 +16,14 @@ def read_config(
 ) -> dict[str, Any]:
     """The hparams a config states. Null counts as absent, unless the key is `nullable`.
 
-    `rules` is one entry of `configs:` (`match`, `read`, `keep`, `expect`, `ignore`), `name` the file for messages. A
+    `rules` is one entry of `configs:` (`match`, `read`, `keep`, `expect`, …), `name` the file for messages. A
     key `outer.inner` of the rules is one within a mapping.
     WeightsError lists everything that does not fit: another architecture, values the spec cannot express, unknown keys.
     """
     problems: list[Diagnostic] = []
     hparams: dict[str, Any] = {}
     config = dict(_flat(config, {key.partition(".")[0] for key in _keys(rules) if "." in key}))
-    known: set[str] = {*(rules.get("ignore") or ()), *(rules.get("match") or ()), *(rules.get("keep") or ())}
+    known = {key for part in ("ignore", "match", "keep", "generation") for key in rules.get(part) or ()}
     for key, wanted in (rules.get("match") or {}).items():
         if config.get(key, wanted) != wanted:
             problems.append(

@@ -144,7 +144,8 @@ def expand_rules(
     stored: Collection[str] = (),
     where: str = "rules",
 ) -> list[Source]:
-    """The source of every parameter of `model`, tied names included, in the model's order.
+    """The source of every parameter of `model`, tied names included, in the model's order; heads of which no rule
+    speaks have none.
 
     Rules that count only for files with their tensor do so if it is among `stored`, and come before others. `where`
     names the table for messages. SpecError lists parameters with no rule or several, and rules that match nothing.
@@ -157,19 +158,18 @@ def expand_rules(
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     canonical = canonical_names(model)
     of_layers = layer_kinds(model)
+    known = {owner_of(rule.left.text) for rule in rules}
+    strangers = {owner for owner in map(owner_of, names) if owner.startswith(HEADS) and owner not in known}
     for name in names:
         owner, _, leaf = name.rpartition(".")
         kind = next((kind for layer, kind in of_layers.items() if name.startswith(f"{layer}.")), None)
         suffix = leaves.get(kinds[owner], {}).get(leaf, f".{leaf}")
         own, of_module = _matching(name, "", kind, rules), _matching(owner, suffix, kind, rules)
-        found = (
-            _that_count([*own, *of_module], stored, special=True)
-            or _that_count(own, stored)
-            or _that_count(of_module, stored)
-        )
+        found = _that_count([*own, *of_module], stored, special=True)
+        found = found or _that_count(own, stored) or _that_count(of_module, stored)
         used.update(one.rule.key for one in (*own, *of_module))
         if not found:
-            if canonical[name] == name and owner_of(name) not in fresh:
+            if canonical[name] == name and owner_of(name) not in fresh and owner_of(name) not in strangers:
                 homeless.append(name)
             continue
         if len(found) > 1:

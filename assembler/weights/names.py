@@ -17,7 +17,7 @@ from ..language.spec import (
     pretrained_names,
 )
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, GENERATION = "config.json", "model.safetensors", "generation_config.json"
 #: The format in which stored names are our own, and the file that then stands in the place of a config.
 OWN_FORMAT, SPEC = "modelwright", "spec.yaml"
 

@@ -25,7 +25,7 @@ class Plan:
     duplicates: list[tuple[str, Source]] = field(default_factory=list)
     constants: dict[str, str] = field(default_factory=dict)  # our name -> what it is, since no tensor says
     fresh: list[str] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)  # our name -> the stored name looked for
+    missing: dict[str, str] = field(default_factory=dict)  # our name -> the stored name looked for, if it has one
     misshapen: list[tuple[str, str]] = field(default_factory=list)  # our name, what is wrong
     unused: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -149,7 +149,7 @@ def _sort_missing(
         if owner is not None and not any(other.startswith(owner + ".") for other in covered):
             plan.fresh.append(name)
         else:
-            plan.missing[name] = stored.names(expected[name])[0]
+            plan.missing[name] = stored.names(expected[name])[0] if name in expected else ""
 
 
 def _sort_leftovers(
@@ -201,7 +201,10 @@ def check_plan(plan: Plan, name: str, *, allow_missing: bool, allow_unexpected: 
     if plan.missing and not allow_missing:
         candidates = fold(plan.unexpected)
         notes = []
-        for row, looked_for in zip(fold(plan.missing), fold(plan.missing.values()), strict=False):
+        placed = {name: looked_for for name, looked_for in plan.missing.items() if looked_for}
+        homeless = fold(name for name in plan.missing if name not in placed)
+        notes += [Note(f"{row}   files of this format have no place for it") for row in homeless]
+        for row, looked_for in zip(fold(placed), fold(placed.values()), strict=False):
             hint = did_you_mean(looked_for, candidates) if candidates else ""
             notes.append(Note(f"{row}   looked for as {looked_for}" + (f"   {hint}" if "mean" in hint else "")))
         problems.append(

@@ -28,6 +28,17 @@ def fetch_release(found: Pretrained, cache_dir: Path | None = None) -> Path:
     return _Release(found, cache_dir).fetch()
 
 
+def fetch_repository(found: Pretrained, cache_dir: Path | None = None, revision: str | None = None) -> Path:
+    """What `files:` names of a repository on the hub: the file that comes last, whatever else the repository has."""
+    from ..hub import fetch
+
+    *others, weights = found.files
+    needed = [entry for entry in others if not entry.endswith("?")]
+    optional = [entry.removesuffix("?") for entry in others if entry.endswith("?")]
+    needed.append(weights.removesuffix("?"))
+    return fetch(found.target, needed, revision=revision, cache_dir=cache_dir, optional=optional)[needed[-1]]
+
+
 def fetch_vocabulary(
     found: Pretrained, sets: Iterable[Iterable[str]], cache_dir: Path | None = None
 ) -> dict[str, Path]:
@@ -170,7 +181,7 @@ class _Release:
 
     def _configs(self) -> list[str]:
         if self.found.spec is None:
-            return [*dict.fromkeys((CONFIG, *config_files()))]
+            return [*dict.fromkeys((CONFIG, *(name for name in config_files() if name.endswith((".json", ".gin")))))]
         rules = load_spec(self.found.spec).sections["configs"].get(self.found.format) or {}
         names = rules.get("file") or []
         return [names] if isinstance(names, str) else names

@@ -19,7 +19,7 @@ from ..stores import KINDS
 from .config import write_config
 from .gin import gin_text
 from .mapping import HEADS, find_sources, make_constant
-from .names import OWN_FORMAT, SPEC
+from .names import CONFIG, GENERATION, OWN_FORMAT, SPEC
 from .report import fold
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
     extras: dict[str, object] | None = None
     if format == OWN_FORMAT:
         tensors = ((name, parameter.detach()) for name, parameter in model.named_parameters())
-        kind, file, texts = KINDS["safetensors"], "", {SPEC: _own_spec(model)}
+        kind, file, texts = KINDS["safetensors"], "", {SPEC: _own_spec(model)} | _generation(model)
     else:
         sections = model.spec.interpolated(model.config.to_dict())
         section, rules = sections["weights"][format], sections["configs"].get(format) or {}
@@ -46,6 +46,7 @@ def save(model: Model, folder: Path, format: str) -> list[Path]:
         config = _config(model, {**rules, "shapes": section.get("shapes") or {}}, format)
         extras = _inside(config, rules)
         texts = {} if extras is not None else _config_file(config, rules)
+        texts |= _generation(model) if CONFIG in texts else {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         paths = kind.write(folder / (file or kind.written or kind.file), tensors, extras)
@@ -78,6 +79,12 @@ def _config_file(config: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[st
     if name.endswith(".gin"):
         return {name: gin_text(config)}
     return {name: json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"}
+
+
+def _generation(model: Model) -> dict[str, str]:
+    """The text of the file that says how text is generated, by its name; nothing for models that write none."""
+    options = model.generation_config.to_dict() if model.writes else {}
+    return {GENERATION: json.dumps(options, indent=2, sort_keys=True) + "\n"} if options else {}
 
 
 def homeless(model: Model, sections: Mapping[str, Any], format: str) -> list[str]:

@@ -189,8 +189,8 @@ def run(model: nn.Module, call: Call, inputs: dict[str, Any]) -> Outputs:
         return {name: output[name] for name in ("last_hidden_state", "pooler_output") if name in output}
     output = model(**inputs)
     if call.head == "pretraining":
-        second = output["seq_relationship_logits" if "seq_relationship_logits" in output else "sop_logits"]
-        return {"prediction_logits": output.prediction_logits, "seq_relationship_logits": second}
+        second = "seq_relationship_logits" if "seq_relationship_logits" in output else "sop_logits"
+        return {"prediction_logits": output.prediction_logits, second: output[second]}
     return {"logits": output.logits}
 
 

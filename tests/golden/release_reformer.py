@@ -7,6 +7,7 @@ the ids by one place inside; here they are those after the shift.
 from __future__ import annotations
 
 import gzip
+import io
 import pickle
 import sys
 import types
@@ -156,10 +157,9 @@ class Inert(pickle.Unpickler):
 
 
 def convert(folder: Path) -> nn.Module:
-    chunked = (folder / "model.pkl.gz").exists()
-    file = gzip.open(folder / "model.pkl.gz") if chunked else (folder / "model.pkl").open("rb")
-    with file:
-        weights = Inert(file).load()["weights"]
+    path = next(folder.glob("model.pkl*"))
+    data = path.read_bytes()
+    weights = Inert(io.BytesIO(gzip.decompress(data) if path.suffix == ".gz" else data)).load()["weights"]
     config = ReformerConfig(
         vocab_size=WORDS, hidden_size=WIDTH, attention_head_size=HEAD, num_attention_heads=HEADS,
         feed_forward_size=FEED, attn_layers=list(KINDS), axial_pos_shape=list(AXES),

@@ -1,0 +1,81 @@
+"""One text for each row, a word at a time: the likeliest one, or one by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ...errors import UsageError
+from .result import Record
+from .rules import Rules
+from .steps import Steps
+from .stopping import Stopping
+
+
+def one_by_one(
+    steps: Steps,
+    ids: Tensor,
+    *,
+    rules: Rules,
+    stopping: Stopping,
+    padding: int,
+    sample: bool,
+    copies: int = 1,
+    generator: torch.Generator | None = None,
+    record: Record,
+) -> Iterator[Tensor]:
+    """Yields the text so far [R, L] with each new word. `copies` rows start from each prompt.
+
+    Rows that are finished get `padding`. What the host learns of each step is whether to go on.
+    """
+    length = ids.shape[1]
+    written = ids.new_full((ids.shape[0] * copies, stopping.max_length), padding)
+    written[:, :length] = ids.repeat_interleave(copies, dim=0)
+    running = torch.ones(written.shape[0], dtype=torch.bool, device=ids.device)
+    logits = steps(ids)
+    if copies > 1:
+        steps.repeat(copies)
+        logits = logits.repeat_interleave(copies, dim=0)
+    while True:
+        scores = rules(written[:, :length], logits)
+        record(logits, lambda scores=scores: scores)
+        words, sound = drawn(scores, generator) if sample else likeliest(scores)
+        written[:, length] = torch.where(running, words, padding)
+        length += 1
+        running = running & ~stopping(written[:, :length])
+        go_on, all_sound = torch.stack([running.any(), sound.all()]).tolist()
+        if not all_sound:
+            raise unsound(scores)
+        yield written[:, :length]
+        if not go_on:
+            return
+        logits = steps(written[:, :length])
+
+
+def likeliest(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The best word of each row, and whether its score is a number. *Shape:* [R, V] -> [R], [R]."""
+    best, words = scores.max(dim=-1)
+    return words, best.isfinite()
+
+
+def drawn(scores: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """A word by chance. *Shape:* [R, V] -> [R], [R]."""
+    probabilities = scores.softmax(dim=-1)
+    sound = probabilities.sum(dim=-1).isfinite()
+    probabilities = torch.where(sound[:, None], probabilities, 1.0)
+    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1), sound
+
+
+def unsound(scores: Tensor) -> UsageError:
+    """What is wrong with scores of which the best is no number."""
+    if scores.isnan().any() or (scores == float("inf")).any():
+        return UsageError(
+            "the model's scores of the next word are not finite (NaN or infinity)",
+            help="check the weights: build(…, verify=True); in float16 try bfloat16 or float32",
+        )
+    return UsageError(
+        "the options forbid every word that could come next",
+        help="bad_words_ids, suppress_tokens, forced tokens and prefix_allowed_tokens_fn must leave one",
+    )
