@@ -166,8 +166,9 @@ def tokenize(args: argparse.Namespace) -> None:
     """Show how a text becomes ids: tokens, ids, and where in the text each comes from. No torch is imported."""
     from .assembler.tokenizer import load_tokenizer
 
+    text = _standard_input() if args.text in (None, "-") else args.text
     tokenizer = load_tokenizer(args.name, spec=args.spec, cache_dir=args.cache_dir, revision=args.revision)
-    texts = (args.text, args.pair) if args.pair is not None else (args.text,)
+    texts = (text, args.pair) if args.pair is not None else (text,)
     encoding = tokenizer(
         *texts, add_special_tokens=args.special, return_offsets_mapping=True, return_token_type_ids=True
     )
@@ -192,6 +193,18 @@ def tokenize(args: argparse.Namespace) -> None:
         numbers = "  ".join(f"{cell:>{width}}" for cell, width in zip(row[:3], widths, strict=False))
         texts = "  ".join(f"{cell:<{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))
         print(f"{numbers}  {texts}".rstrip())
+
+
+def _standard_input() -> str:
+    """The text that is piped in, without the line break at its end."""
+    from .errors import UsageError
+
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("no text is given", help="name it, or pipe it in: echo … | modelwright tokenize NAME")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"the text that is piped in is not UTF-8: {problem}") from None
 
 
 def generate(args: argparse.Namespace) -> None:
@@ -301,7 +314,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--cache-dir", metavar="DIR", type=Path, help="instead of the Hugging Face cache")
     sub = command("tokenize", tokenize)
     sub.add_argument("name", metavar="NAME", help="as for `build --weights`, or a vocabulary file")
-    sub.add_argument("text", metavar="TEXT")
+    sub.add_argument("text", metavar="TEXT", nargs="?", help="what is piped in, if absent or `-`")
     sub.add_argument("--pair", metavar="TEXT", help="a second text")
     sub.add_argument("--spec", help="whose tokenizer it is; found from the name or the files if absent")
     sub.add_argument("--no-special", dest="special", action="store_false", help="without special tokens")

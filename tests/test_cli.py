@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -271,4 +272,24 @@ def test_tokenize_prints_a_table(run, tmp_path: Path) -> None:
         {"token": "the", "id": 5, "type": 0, "start": 0, "end": 3, "text": "the"},
         {"token": "house", "id": 6, "type": 1, "start": 0, "end": 5, "text": "house"},
     ]
-    assert run("tokenize", tmp_path, "the")[0] == 3
+    code, _, err = run("tokenize", tmp_path, "the")
+    assert code == 3 and "cannot tell which spec" in err and 'spec="…"' in err
+    code, _, err = run("tokenize", tmp_path / "none.txt", "the", "--spec", "bert")
+    assert code != 0 and "Traceback" not in err
+
+
+def test_tokenize_takes_what_is_piped_in(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nhouse\n##s\n")
+
+    def piped(data: bytes, *more: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
+        return run("tokenize", tmp_path, *more, "--spec", "bert", "--no-special", "--json")
+
+    for more in ((), ("-",)):
+        code, out, err = piped("the\u00e9 house\r\n".encode(), *more)
+        assert code == 0 and err == "" and [row["text"] for row in json.loads(out)] == ["the\u00e9", "house"]
+    assert piped(b"")[:2] == (0, "[]\n")
+    code, _, err = piped(b"\xff")
+    assert code == 2 and "not UTF-8" in err
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert run("tokenize", tmp_path, "--spec", "bert")[0] == 2

@@ -54,8 +54,10 @@ class BytePairs:
         self._walk = walk if walk is not None and walk.possible else None
         texts = self._merges.texts
         self._inner = list(map(vocabulary.get, (text + continued for text in texts), repeat(self._unknown_id)))
-        if unknown is None and not continued and None in self._inner:
-            strange = texts[self._inner.index(None)]
+        lost = None in self._inner and unknown is None and not continued
+        used = self._merges.in_use() if lost else ()
+        strange = next((texts[code] for code in used if self._inner[code] is None), None)
+        if strange is not None:
             raise TokenizerError(
                 f"the merges make or take `{strange}`, which is not in the vocabulary of {len(vocabulary)} pieces",
                 help="are these the merges of this vocabulary?",
@@ -68,9 +70,11 @@ class BytePairs:
 
     def ids(self, word: str) -> tuple[int, ...]:
         """The ids of the pieces of `word`."""
-        if not self._bytes_are_codes or self.fuse_unknown or self.whole_words:
+        if self.fuse_unknown or self.whole_words:
             return self.cut(word)[0]
-        return tuple(map(self._inner.__getitem__, self._byte_pieces(word.encode("utf-8", "replace"))[0]))
+        if self._bytes_are_codes:
+            return tuple(map(self._inner.__getitem__, self._byte_pieces(word.encode("utf-8", "replace"))[0]))
+        return tuple(self._cut(word)[0])
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
         """Them and the (start, end) of each piece in `word`."""
@@ -78,21 +82,21 @@ class BytePairs:
             number = self._ids.get(to_alphabet(word) if self.byte_level else word)
             if number is not None:
                 return (number,), ((0, len(word)),)
-        if self._bytes_are_codes:
-            data = word.encode("utf-8", "replace")
-            pieces, widths = self._byte_pieces(data)
-            ids = list(map(self._inner.__getitem__, pieces))
-            places: Sequence[int] = range(len(data))
-            if len(data) > len(word):
-                places = [number - 1 for number in accumulate(map(_BEGINS.__getitem__, data))]
-        else:
-            symbols, places = self._symbols(word)
-            codes = list(map(self._merges.codes.get, symbols, repeat(STRANGER)))
-            pieces, widths = merged_by_chunks(self._merges, codes)
-            ids = self._numbers(pieces, widths, symbols)
+        ids, widths, places = self._cut(word)
         ends = list(accumulate(widths))
         spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
         return _fused(ids, spans, self._unknown_id) if self.fuse_unknown else (tuple(ids), tuple(spans))
+
+    def _cut(self, word: str) -> tuple[list[int], list[int], Sequence[int]]:
+        """Ids, how many symbols each stands for, and the character of the word that each symbol belongs to."""
+        if self._bytes_are_codes:
+            data = word.encode("utf-8", "replace")
+            pieces, widths = self._byte_pieces(data)
+            return list(map(self._inner.__getitem__, pieces)), widths, _places(data)
+        symbols, places = self._symbols(word)
+        codes = list(map(self._merges.codes.get, symbols, repeat(STRANGER)))
+        pieces, widths = merged_by_chunks(self._merges, codes)
+        return self._numbers(pieces, widths, symbols), widths, places
 
     def _byte_pieces(self, data: bytes) -> Merged:
         if self._walk is not None:
@@ -119,8 +123,7 @@ class BytePairs:
         places: Sequence[int] = range(len(word))
         if self.byte_level:
             data = word.encode("utf-8", "replace")
-            symbols = list(to_alphabet(data))
-            places = array("q", [number - 1 for number in accumulate(map(_BEGINS.__getitem__, data))])
+            symbols, places = list(to_alphabet(data)), _places(data)
         else:
             symbols = [word[0], *(self.prefix + c for c in word[1:])] if self.prefix else list(word)
             symbols[-1] += self.suffix
@@ -142,6 +145,13 @@ class BytePairs:
             result += parts
             origins.extend([place] * len(parts))
         return result, origins
+
+
+def _places(data: bytes) -> Sequence[int]:
+    """The character that each byte belongs to."""
+    if data.isascii():
+        return range(len(data))
+    return array("q", accumulate(map(_BEGINS.__getitem__, data[1:]), initial=0))
 
 
 def _fused(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 NEVER = 1 << 62
 STRANGER = -1  # the code of a symbol that no merge knows
@@ -14,7 +14,7 @@ Merged = tuple[list[int], list[int]]  # codes of pieces, and how many symbols ea
 class Merges:
     """Each piece that a merge takes or makes has a code, those of `first` in their order.
 
-    `texts`, `sizes`: a piece and its length by code. `ranks`: how early a pair is merged, by `pair(left, right)`;
+    `texts`, `sizes`: a piece and its length by code. `ranks`: how early a pair is merged, by `left << 32 | right`;
     `products`: the code of what it makes, by rank. `prefix`: what the right one of a pair loses.
     """
 
@@ -30,8 +30,10 @@ class Merges:
         self.texts = list(codes)
         self.sizes = list(map(len, codes))
 
-    def rank(self, left: int, right: int) -> int:
-        return self.ranks.get(left << _SHIFT | right, NEVER)
+    def in_use(self) -> Iterator[int]:
+        """The codes of what merges take and make."""
+        for key, rank in self.ranks.items():
+            yield from (key >> _SHIFT, key & 0xFFFFFFFF, self.products[rank])
 
     def merge(self, symbols: Sequence[int]) -> Merged:
         """The work grows with the square of the number of symbols."""

@@ -51,6 +51,8 @@ class ByteLevelWords:
 
     def words(self, text: str) -> list[str]:
         """Of a text that has its prefix."""
+        if self.in_chunks and text.isascii() and text[text[:1] == " ":].isalpha():
+            return [text]
         words = self._pattern.findall(text)
         if self.in_chunks or sum(map(len, words)) == len(text):
             return words

@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Sequence
 
 from .byte_alphabet import from_alphabet
 from .decoder import Decoder
+from .split_patterns import SplitPattern
 
 Step = Callable[[list[str]], list[str]]
 _BYTE = re.compile("<0x([0-9A-Fa-f]{2})>")
@@ -48,11 +49,11 @@ class Blank:
 class Substitute:
     """What `pattern` matches becomes `content`, in each piece."""
 
-    def __init__(self, pattern: re.Pattern[str], content: str) -> None:
+    def __init__(self, pattern: SplitPattern, content: str) -> None:
         self._pattern, self._content = pattern, content
 
     def __call__(self, pieces: list[str]) -> list[str]:
-        return [self._pattern.sub(lambda _: self._content, piece) for piece in pieces]
+        return [self._pattern.sub(self._content, piece) for piece in pieces]
 
 
 class StripCharacter:

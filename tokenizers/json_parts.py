@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import regex
-
 from ..errors import TokenizerError, did_you_mean
 from .bpe import BytePairs
 from .decoder import SuffixDecoder, WordPieceDecoder
@@ -35,6 +33,29 @@ from .wordpiece import WordPiece
 NAME = "tokenizer.json"
 _WORD = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]"
 Part = Mapping[str, Any]
+
+
+_TEXTS = ("content", "prepend", "prefix", "suffix", "replacement", "delimiter", "behavior", "Regex", "String")
+_FLAGS = (
+    "cleanup", "add_prefix_space", "trim_offsets", "use_regex", "individual_digits", "split", "strip_left",
+    "strip_right", "invert", "clean_text", "handle_chinese_chars", "lowercase",
+)
+_TYPES = {
+    **dict.fromkeys(_TEXTS, str), **dict.fromkeys(_FLAGS, bool), **dict.fromkeys(("start", "stop", "type_id"), int),
+}
+
+
+def check_types(part: Any) -> None:
+    """TypeError for a component, or one inside it, in which a key has a value of another type than it must."""
+    waiting = [part]
+    while waiting:
+        value = waiting.pop()
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            if type(inner) is not _TYPES.get(key, type(inner)):
+                raise TypeError(f"`{key}` is {inner!r}"[:100])
+            if key in ("cls", "sep") and [type(each) for each in inner] != [str, int]:
+                raise TypeError(f"`{key}` is {inner!r}"[:100])
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def found_in(table: Mapping[str, Any], part: Part, kind: str) -> Any:
@@ -164,11 +185,9 @@ MODELS = {"BPE": _byte_pairs, "WordPiece": _word_piece, "WordLevel": _word_level
 # Decoders ---------------------------------------------------------------------------------------------------------
 
 
-def _substitute(part: Part) -> Any:
-    pattern = part["pattern"]
-    if "String" in pattern:
-        return Substitute(re.compile(re.escape(pattern["String"])), part["content"])
-    return Substitute(regex.compile(pattern["Regex"]), part["content"])
+def _substitute(part: Part) -> Substitute:
+    pattern = _pattern(part["pattern"])
+    return Substitute(SplitPattern(re.escape(pattern)) if isinstance(pattern, str) else pattern, part["content"])
 
 
 DECODERS: dict[str, Callable[[Part], Any]] = {

@@ -13,7 +13,18 @@ from .byte_level import BlankTrimmer, ByteLevelWords
 from .components import assembled
 from .configuration import EXTRA, SETTINGS, settings_of, stored_options
 from .decoder_chain import DecoderChain
-from .json_parts import DECODERS, MODELS, NAME, NORMALIZERS, PRE_TOKENIZERS, TELLING, Part, behavior, found_in
+from .json_parts import (
+    DECODERS,
+    MODELS,
+    NAME,
+    NORMALIZERS,
+    PRE_TOKENIZERS,
+    TELLING,
+    Part,
+    behavior,
+    check_types,
+    found_in,
+)
 from .normal_forms import Chain
 from .normalizer import BasicNormalizer
 from .pipeline import Pipeline, Unchanged
@@ -53,6 +64,8 @@ def read_tokenizer(
 def _built(
     data: dict[str, Any], settings: Mapping[str, Any], stored: Mapping[str, Any], section: Mapping[str, Any]
 ) -> Tokenizer:
+    for slot in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        check_types(data.get(slot))
     normalizer = _normalizer(data.get("normalizer"))
     words = data.get("pre_tokenizer")
     ids, model = _model(data["model"], byte_level=_uses_bytes(words))

@@ -14,7 +14,7 @@ from .archives import is_archive, unpack
 from .base import Store, TensorInfo, listed, open_file, problem
 from .keras_store import KerasStore, write_keras
 from .numpy_store import NumpyStore, write_numpy
-from .parted import PartedStore, parts_of_one
+from .parted import PartedStore, parts_of
 from .pickle_store import PickleStore, read_pickled, write_pickle
 from .safetensors_store import SafetensorsStore, write_safetensors
 from .sharded import ShardedStore
@@ -104,21 +104,21 @@ def open_store(path: Path, kinds: Sequence[str] = tuple(KINDS)) -> Store:
             raise UsageError(f"there is no kind of checkpoint named `{kind}`", help=did_you_mean(kind, KINDS) or None)
     if path.is_dir():
         path = _find(path, kinds)
-        if isinstance(path, list):
-            return PartedStore([_open_file(part, kinds) for part in path])
     elif "tensorflow" in kinds and (index := bundle_index(path)):
         path = index
     elif not path.exists():
         raise DownloadError(Diagnostic("there is no such file or folder", Place(str(path))))
     if not path.is_file():
         raise DownloadError(Diagnostic("this is neither a file nor a folder", Place(str(path))))
+    if len(parts := parts_of(path)) > 1:
+        return PartedStore([_open_file(part, kinds) for part in parts])
     if path.name.endswith(INDEX):
         return ShardedStore(path, lambda shard: _open_file(shard, kinds))
     return _open_file(path, kinds)
 
 
-def _find(folder: Path, kinds: Sequence[str]) -> Path | list[Path]:
-    """The file, or all parts of one checkpoint."""
+def _find(folder: Path, kinds: Sequence[str]) -> Path:
+    """The file, or the first part of a checkpoint in several."""
     names = [name for kind in kinds for name in (KINDS[kind].file, *KINDS[kind].others)]
     usual = [name + suffix for name in names for suffix in ("", INDEX)]
     for name in usual:
@@ -137,8 +137,8 @@ def _find(folder: Path, kinds: Sequence[str]) -> Path | list[Path]:
         return found[0]
     if not found and len(deeper) == 1:  # of a release in several folders
         return deeper[0]
-    if parts_of_one(found):
-        return sorted(found)
+    if found and parts_of(found[0]) == found:
+        return found[0]
     if found:
         names = listed(path.name for path in found)
         help = "name one of them; the parts of one checkpoint need their `*.index.json` beside them"

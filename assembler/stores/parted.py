@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Self
 
@@ -12,15 +13,18 @@ import torch
 from ...errors import Diagnostic
 from .base import Store, TensorInfo, listed, missing_tensor, problem, quoted
 
-_NUMBERED = re.compile(r"(.+\.)(\d+)(\.\w+)")
+_NUMBERED = re.compile(r"(.+\.)(\d+)(\.pth)")
+MOST = 1000
 
 
-def parts_of_one(paths: Sequence[Path]) -> bool:
-    """Whether files are called alike but for a number: `consolidated.00.pth`, `consolidated.01.pth`, …"""
-    found = [_NUMBERED.fullmatch(path.name) for path in paths]
-    if None in found or len({(name[1], name[3]) for name in found}) != 1:
-        return False
-    return sorted(int(name[2]) for name in found) == list(range(len(paths)))
+def parts_of(path: Path) -> list[Path]:
+    """All files of a checkpoint one of which this is: `consolidated.00.pth`, `consolidated.01.pth`, …; or it alone."""
+    found = _NUMBERED.fullmatch(path.name)
+    if found is None:
+        return [path]
+    names = (f"{found[1]}{number:0{len(found[2])}d}{found[3]}" for number in range(MOST))
+    parts = list(takewhile(Path.is_file, (path.with_name(name) for name in names)))
+    return parts if path in parts else [path]
 
 
 class PartedStore:

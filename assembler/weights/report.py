@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+ROWS = 16  # of one kind that are printed
+
 
 def fold(names: Iterable[str]) -> list[str]:
-    """`a.0.b, a.1.b, a.2.b` -> `a.{0…2}.b`; order of first appearance."""
+    """`a.0.b, a.1.b, a.2.b` -> `a.{0…2}.b`, also between `_` and `/`; order of first appearance."""
     rows: dict[str, list[int]] = {}
     for name in names:
-        match = re.search(r"(?<![^._])(\d+)(?![^._])", name)
+        match = re.search(r"(?<![^._/])(\d+)(?![^._/])", name)
         if match is None:
             rows.setdefault(name, [])
         else:
@@ -78,5 +80,7 @@ class LoadReport:
             rows = fold(names)
             if rows:
                 lines.append(f"  {title:<10} {len(names):>4}  {note}")
-                lines += [f"                  {row}" for row in rows]
+                lines += [f"                  {row}" for row in rows[:ROWS]]
+                if len(rows) > ROWS:
+                    lines.append(f"                  … and {len(rows) - ROWS} rows more")
         return "\n".join(lines)
