@@ -93,3 +93,15 @@ def test_tensorflow_bundle_runs() -> None:
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
     assert "memory grown" in head and len(lines) == 5 and all(" s " in line for line in lines)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="there is nothing to compare with")
+def test_generation_runs() -> None:
+    script = SCRIPT.with_name("generation.py")
+    command = [sys.executable, "-P", str(script), "--size", "tiny", "--tokens", "5", "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [(job["rows"], job["beams"]) for job in report["jobs"]] == [(1, 1), (8, 1), (1, 4), (8, 4)]
+    assert all(job["same_ids"] and list(job["ms_a_step"]) == PAIR for job in report["jobs"])
+    assert all(job["limit_ms"] > 0 and job["times_as_fast"]["modelwright"] > 0 for job in report["jobs"])
