@@ -327,10 +327,24 @@ def test_keras_files_that_lie(keras_file: Path, tmp_path: Path) -> None:
         "lies in another file": lambda f: f.create_dataset(
             "a/b/c", (4,), "f4", external=[(str(tmp_path / "secret"), 0, 16)]),
         "claims": lambda f: f.create_dataset("a/b/c", (2**40,), "f4", chunks=(1024,)),
-        "two tensors of the name": lambda f: [f.create_dataset(name, data=[1.0]) for name in ("a/b/c", "x/y/c")],
+        "two tensors of the name": lambda f: [
+            f.create_dataset(name, data=[1.0] * size) for name, size in (("a/b/c", 1), ("x/y/c", 2))],
     }  # fmt: skip
     for message, make in cases.items():
         with h5py.File(keras_file, "w") as file:
             make(file)
         with pytest.raises(WeightsError, match=message):
             open_store(keras_file)
+
+
+def test_a_keras_variable_of_several_layers(keras_file: Path) -> None:
+    """Keras saves it with each of them; what should be the same has to be."""
+    import h5py
+
+    for second, wrong in (([1.0, 2.0], 0), ([1.0, 3.0], 1)):
+        with h5py.File(keras_file, "w") as file:
+            file.create_dataset("body/model/body/table:0", data=[1.0, 2.0])
+            file.create_dataset("head/model/body/table:0", data=second)
+        with open_store(keras_file) as store:
+            assert list(store.tensors) == ["body/table"] and store.read("body/table").tolist() == [1.0, 2.0]
+            assert len(store.check_sums()) == wrong

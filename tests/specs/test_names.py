@@ -55,7 +55,7 @@ OWN = ("distil", "flan-t5", "reformer-crime", "bert-base-german", "-finetuned-",
 
 @pytest.mark.parametrize("spec", NAMES)
 def test_releases_of_the_authors_are_named(spec: str) -> None:
-    for name in load_spec(spec).sections["pretrained"]:
-        targets = [place.target for place in find_pretrained(name) if place.spec == spec]
-        if targets and not any(own in name for own in OWN):
-            assert any("://" in target for target in targets), f"{name} does not say where the authors' release is"
+    for name, formats in load_spec(spec).sections["pretrained"].items():
+        named = any(place.spec == spec for place in find_pretrained(name))
+        if named and not any(own in name for own in OWN):
+            assert set(formats) - {"huggingface"}, f"{name} does not say where the authors' release is"
