@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizer_texts import TEXTS, real_texts
 
-from modelwright.tokenizers import Tokenizer, open_tokenizer
+import modelwright as mw
+from modelwright.tokenizers import Tokenizer, build_tokenizer, open_tokenizer
 from modelwright.tokenizers.normal_forms import Precompiled
 
 reference = pytest.importorskip("tokenizers")
@@ -99,6 +100,17 @@ def test_ids_are_those_of_the_library(shared_data: Path, both: tuple[Any, Tokeni
     model = sentencepiece.SentencePieceProcessor(str(shared_data / "tokenizers" / "llama" / "tokenizer.model"))
     texts = [text for text in real_texts(shared_data)[:2000] if "<" not in text]
     assert both[1](texts, add_special_tokens=False)["input_ids"] == model.encode(texts)
+
+
+def test_t5_from_its_model_decodes_as_the_published_file_does(shared_data: Path, t5: tuple[Any, Tokenizer]) -> None:
+    """The Python tokenizer of transformers 4.46.3 has "a<unk> b</s>" here, and "b" (docs/tokenizers.md)."""
+    ours = build_tokenizer(mw.load_spec("t5").tokenizer_section(), shared_data / "tokenizers" / "t5-base")
+    for text in real_texts(shared_data):
+        ids = ours.encode(text)
+        for skip in (False, True):
+            assert ours.decode(ids, skip_special_tokens=skip) == t5[0].decode(ids, skip), text
+    assert ours.decode(ours.encode("a水b")) == "a<unk>b</s>"
+    assert ours.decode(ours.encode("水 b"), skip_special_tokens=True) == " b"
 
 
 @given(st.lists(st.sampled_from(GRAPHEMES), max_size=12).map("".join))
