@@ -25,6 +25,7 @@ _HOME = {
     "load_spec": ".assembler.language.spec",
     "list_specs": ".assembler.language.spec",
     "load_tokenizer": ".assembler.tokenizer",
+    "arrange": ".tasks.generation",
     "generate": ".tasks.generation",
     "stream": ".tasks.generation",
     "top_k_top_p_filtering": ".tasks.generation",
@@ -40,8 +41,8 @@ _MODULES = ("blocks", "assembler", "tokenizers", "tasks", "errors")
 
 __all__ = [
     "DownloadError", "Model", "ModelOutput", "ModelwrightError", "Spec", "SpecError", "TokenizerError", "UsageError",
-    "WeightsError", "__version__", "assembler", "blocks", "build", "convert", "errors", "generate", "list_specs",
-    "load_spec", "load_tokenizer", "pipeline", "stream", "tasks", "tokenizers", "top_k_top_p_filtering",
+    "WeightsError", "__version__", "arrange", "assembler", "blocks", "build", "convert", "errors", "generate",
+    "list_specs", "load_spec", "load_tokenizer", "pipeline", "stream", "tasks", "tokenizers", "top_k_top_p_filtering",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from .assembler.output import ModelOutput
     from .assembler.tokenizer import load_tokenizer
     from .errors import DownloadError, ModelwrightError, SpecError, TokenizerError, UsageError, WeightsError
-    from .tasks.generation import generate, stream, top_k_top_p_filtering
+    from .tasks.generation import arrange, generate, stream, top_k_top_p_filtering
     from .tasks.pipelines.create import pipeline
 
 

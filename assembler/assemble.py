@@ -13,7 +13,6 @@ from ..blocks import Head, registry
 from ..errors import SpecError, did_you_mean
 from .construct import Constructor, wanted
 from .language.resolve import Hparams
-from .language.sections import Generation
 from .language.spec import Spec
 from .model import HeadRun, Model
 from .ties import Tie, apply_ties, find_ties
@@ -61,7 +60,7 @@ def assemble(
             encoder={name for name, node in part_nodes.items() if node.get("side") == "encoder"},
             spec=spec,
             config=hparams,
-            generation=Generation.model_validate(sections["generation"]),
+            generation=sections["generation"],
         )  # fmt: skip
     owners = {name: (("model", name), node) for name, node in part_nodes.items()}
     owners |= {f"heads.{name}": (("heads", name), node) for name, node in head_nodes.items()}

@@ -19,7 +19,7 @@ from .stores import KINDS, PartedStore
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
 from .weights.guess import guess
 from .weights.load import initialise, load
-from .weights.names import read_json
+from .weights.names import SPEC, read_json
 from .weights.report import LoadReport
 from .weights.settings import has_config, join_parts, read_settings
 
@@ -179,7 +179,10 @@ def _with_label_count(spec: Spec) -> Spec:
 
 def _format(spec: Spec, checkpoint: Checkpoint | None) -> str:
     """The spec's format that the checkpoint is in: of those that come in this kind of file the one whose names it has,
-    else the first. For a state dict or a config, the first of all that fits."""
+    else the first. For a state dict or a config, the first of all that fits. Empty for what lies beside its spec, under
+    our own names."""
+    if checkpoint is not None and checkpoint.config is None and Path(checkpoint.spec or "").name == SPEC:
+        return ""
     formats = spec.sections["weights"]
     if checkpoint is None or checkpoint.store is None:
         return next(iter(formats), "")

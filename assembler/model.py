@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ class Model(nn.Module):
         encoder: Collection[str] = (),
         spec: Spec,
         config: Mapping[str, Any],
-        generation: Generation,
+        generation: Mapping[str, Any],
     ) -> None:
         """`encoder`: the parts that encode, on inputs of their own, what the others attend to. `separate`: the heads
         were chosen by the caller one by one, so each keeps its outputs to itself."""
@@ -91,7 +92,7 @@ class Model(nn.Module):
         self.separate = separate
         self.spec = spec
         self.config = Config(**config)
-        self.generation = generation
+        self._generation = generation
         self.load_report: LoadReport | None = None
         self.kept_config: dict[str, Any] = {}  # what the checkpoint's config says of tokenizers and tasks
         self.generation_config = Config()  # defaults of `generate`
@@ -301,6 +302,13 @@ class Model(nn.Module):
             label=did_you_mean(name, known),
             help=f"it takes {', '.join(known)}",
         )
+
+    @cached_property
+    def generation(self) -> Generation:
+        """How the spec says that text is generated."""
+        from .language.sections import Generation  # which takes longer to import than a model to be built
+
+        return Generation.model_validate(self._generation)
 
     def save(self, folder: str | Path, format: str = "huggingface") -> list[Path]:
         """Write weights and config to `folder` in one of the spec's formats; returns the files written."""

@@ -20,8 +20,8 @@ def linear(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     """
     if hidden.is_cpu and not torch.is_grad_enabled() and _few(hidden, weight):
         rows = hidden.reshape(-1, hidden.shape[-1])
-        product = (weight @ rows.t()).t()
-        product = product.contiguous() if bias is None else product + bias
+        product = (weight @ rows.t()).t().contiguous()
+        product = product if bias is None else product.add_(bias)
         return product.view(*hidden.shape[:-1], -1)
     return F.linear(hidden, weight, bias)
 

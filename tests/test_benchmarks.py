@@ -112,3 +112,15 @@ def test_tokenizers_run(shared_data: Path, tmp_path: Path) -> None:
     rows = json.loads(done.stdout)
     assert len({(row["text"], row["model"], row["what"], row["cache"]) for row in rows}) == len(rows) == 3 * 3 * 2 * 2
     assert all(row["ratio"] == pytest.approx(row["ours"] / row["theirs"]) for row in rows)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="there is nothing to compare with")
+def test_generation_runs() -> None:
+    script = SCRIPT.with_name("generation.py")
+    command = [sys.executable, "-P", str(script), "--size", "tiny", "--tokens", "5", "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [(job["rows"], job["beams"]) for job in report["jobs"]] == [(1, 1), (8, 1), (1, 4), (8, 4)]
+    assert all(job["same_ids"] and list(job["ms_a_step"]) == PAIR for job in report["jobs"])
+    assert all(job["limit_ms"] > 0 and job["times_as_fast"]["modelwright"] > 0 for job in report["jobs"])

@@ -104,7 +104,7 @@ def test_errors_before_anything_is_written(run, tmp_path: Path) -> None:
     mw.build("gpt2", head="causal_lm", pad_token_id=7, **TINY).save(tmp_path / "a")
     source, before = ("--weights", tmp_path / "a"), sorted(tmp_path.iterdir())
     for arguments, code, words in (
-        (("--to", "googel"), 2, ("did you mean `google`?", "huggingface, google, modelwright")),
+        (("--to", "googel"), 2, ("did you mean `google`?", "its formats are huggingface, google")),
         (("--to", "google"), 1, ("pad_token_id = 7 cannot be said in google", "--set pad_token_id=null")),
         (("--to", "huggingface", "--head", "choice"), 4, ("has no head `choice`", "it has causal_lm")),
         (("--to", "huggingface", "--set", "num_hidden_layers=3"), 4, ("are not in",)),

@@ -27,7 +27,7 @@ from modelwright.blocks import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
-NAMES = ("architecture", "specs", "mapping", "adding-a-family", "pipelines")
+NAMES = ("architecture", "specs", "mapping", "adding-a-family", "generation", "pipelines")
 PAGES = ["README.md", *(f"docs/{name}.md" for name in NAMES)]
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TINY = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 37}
@@ -39,6 +39,8 @@ PIPELINES = {
     "dslim/bert-base-NER": "bert_entities",
     "deepset/roberta-base-squad2": "roberta_answers",
     "FacebookAI/roberta-large-mnli": "roberta_inference",
+    "openai-community/gpt2": "gpt2_text",
+    "google-t5/t5-small": "t5_text",
 }
 
 

@@ -15,7 +15,7 @@ import modelwright as mw
 from modelwright import cli
 from modelwright.tasks.generation import processors as p
 from modelwright.tasks.generation import warpers as w
-from modelwright.tasks.generation.settings import Settings
+from modelwright.tasks.generation.settings import NAMES, Settings
 from modelwright.tasks.generation.streaming import pieces
 
 NEVER = float("-inf")
@@ -25,7 +25,8 @@ QUIET = {"eos_token_id": None, "pad_token_id": 0}
 
 
 def built(spec: str = "gpt2", head: str = "causal_lm", seed: int = 0, **hparams: Any) -> mw.Model:
-    model = mw.build(spec, head=head, **(TINY | hparams))
+    hparams = {name: value for name, value in (TINY | hparams).items() if value is not None}
+    model = mw.build(spec, head=head, **hparams)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -180,12 +181,7 @@ PADDED = {
 @pytest.mark.parametrize("spec", PADDED)
 def test_a_padded_batch_writes_what_its_rows_write(spec: str, options: dict[str, Any]) -> None:
     head, hparams = PADDED[spec]
-    hparams = {name: value for name, value in (TINY | hparams).items() if value is not None}
-    model = mw.build(spec, head=head, **hparams)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    model = built(spec, head, **hparams)
     rows = [ids(1, length, seed=length)[0] for length in (7, 3, 5)]
     batch = torch.stack([torch.cat([torch.zeros(7 - len(row), dtype=torch.long), row]) for row in rows])
     mask = (batch != 0).long()
@@ -211,8 +207,7 @@ def test_beams_without_a_cache_are_the_same(model: mw.Model) -> None:
 def test_one_source_for_all_beams(spec: str) -> None:
     """Keys and values of the encoder are there once for a prompt, however many rows ask."""
     small = {"bart": {}, "t5": {"attention_head_size": 8, "max_position_embeddings": None}}[spec]
-    hparams = {n: v for n, v in (TINY | {"intermediate_size": 20} | small).items() if v is not None}
-    model = mw.build(spec, head="seq2seq_lm", **hparams)
+    model = built(spec, "seq2seq_lm", intermediate_size=20, **small)
     source, mask = ids(2, 6), torch.tensor([[1] * 6, [1] * 4 + [0] * 2])
     cache = model.new_cache(4)
     first = model(source, attention_mask=mask, decoder_input_ids=source[:, :1], past_key_values=cache)
@@ -229,6 +224,7 @@ def test_one_source_for_all_beams(spec: str) -> None:
     assert weights.cross_attentions[0].shape[:2] == (6, 2)
 
 
+@torch.no_grad()
 def test_a_cache_takes_only_what_differs(model: mw.Model) -> None:
     cache = model.new_cache(8)
     model(ids(3, 6), past_key_values=cache)
@@ -241,6 +237,24 @@ def test_a_cache_takes_only_what_differs(model: mw.Model) -> None:
     assert cache[0][0].data_ptr() == storage, "reordered in place"
     model(ids(3, 2), past_key_values=cache)
     assert cache[0][0].data_ptr() == storage, "there was room from the start"
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_arranged_weights_are_the_same(rows: int, tmp_path: Path) -> None:
+    """Shapes, values, ties and files; only strides differ, and for one row those of wide matrices alone."""
+    model = built()
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    text = model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET)
+    mw.arrange(model, rows)
+    assert model.heads.causal_lm.projection.weight is model.embeddings.token.weight
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) and parameter.requires_grad
+        wide = name.endswith("intermediate.weight") or name == "embeddings.token.weight"
+        assert parameter.is_contiguous() == (rows > 1 or not wide), name
+    assert torch.equal(text, model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET))
+    model.save(tmp_path)
+    again = mw.build(weights=tmp_path, head="causal_lm")
+    assert all(torch.equal(parameter, before[name]) for name, parameter in again.named_parameters())
 
 
 # stops
@@ -424,7 +438,15 @@ def test_scores_that_are_no_numbers(options: dict[str, Any]) -> None:
         broken.generate(ids(), **options, **QUIET)
 
 
-# options from files
+# options from specs and files
+
+
+@pytest.mark.parametrize("spec", mw.list_specs())
+def test_what_a_spec_says_of_generation_exists(spec: str) -> None:
+    loaded = mw.load_spec(spec)
+    section, heads = loaded.sections["generation"], loaded.sections["heads"]
+    assert {*(section.get("defaults") or {})} <= {*NAMES}
+    assert {*(section.get("heads") or [])} <= {*heads} or not heads  # a body alone has none
 
 
 def test_a_config_s_options_are_defaults(tmp_path: Path) -> None:
@@ -480,8 +502,8 @@ def test_compiled_steps_are_whole_and_the_same(spec: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(torch, "compile", lambda step, **options: compile(step, backend=backend, **options))
     small = {"intermediate_size": 20} | ({"attention_head_size": 8} if spec == "t5" else {})
-    hparams = TINY | small if spec != "t5" else {k: v for k, v in (TINY | small).items() if "position" not in k}
-    model = built(spec, "causal_lm" if spec == "gpt2" else "seq2seq_lm", **hparams)
+    small |= {"max_position_embeddings": None} if spec == "t5" else {}
+    model = built(spec, "causal_lm" if spec == "gpt2" else "seq2seq_lm", **small)
     mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
     calls = [{}, {"attention_mask": mask}, {"num_beams": 3}, {"penalty_alpha": 0.4, "top_k": 3}]
     for number, options in enumerate(calls):

@@ -109,7 +109,7 @@ def test_the_parent_is_valid(folder: Path) -> None:
         ("heads: {a b: {block: choice_head, hidden_size: 3}}", "3:9", "`a b` cannot be a name", "letters"),
         ("heads: {x: {combine: {tagin: {}}}}", "3:23", "there is no head `tagin` to combine", "mean `tagging`?"),
         ("heads: {tagging: {tie: {a: {too: b}}}}", "3:29", "unknown key `too` in `heads.tagging.tie.a`", "mean `to`?"),
-        ("configs: {own: {file: 3}}", "3:23", "`configs.own.file` must be a string, but is `3`", ""),
+        ("configs: {own: {file: 3}}", "3:23", "`configs.own.file` must be a string or a list, but is `3`", ""),
         ("configs: {own: {read: {act: {kee: a}}}}", "3:30", "unknown key `kee` in `configs.own.read.act`", "`key`"),
         ("weights: {own: {rules: {a.b: {when: true}}}}", "3:25", "`weights.own.rules.a.b` lacks `from`", ""),
         ("weights: {own: {rules: {a.b: [3]}}}", "3:31", "rules.a.b.0` must be a string or a mapping, but is `3`", ""),

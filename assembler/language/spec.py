@@ -16,11 +16,10 @@ from .documents import Path
 from .layers import SECTIONS, list_specs
 from .releases import Pretrained, places
 from .resolve import Hparams, chain, resolve, resolve_hparams
-from .sections import SpecModel, check_sections
 from .spelling import respelt
 
 __all__ = [
-    "ConfigMatch", "Overrides", "Pretrained", "Spec", "SpecModel", "config_files", "find_config_matches",
+    "ConfigMatch", "Overrides", "Pretrained", "Spec", "config_files", "find_config_matches",
     "find_pretrained", "find_release", "list_specs", "load_spec", "pretrained_names",
 ]  # fmt: skip
 
@@ -104,7 +103,10 @@ def load_spec(name_or_path: str | os.PathLike[str] | Spec, overrides: Overrides 
     """
     if isinstance(name_or_path, Spec):
         return name_or_path.with_overrides(overrides) if overrides else name_or_path
-    return _checked_sections(compose(name_or_path, overrides))
+    composition = compose(name_or_path, overrides)
+    if not overrides and all(layer.file.parent == layers.SPECS for layer in composition.layers):
+        return Spec(composition)  # as it comes with the package; to import what checks it takes longer than a model
+    return _checked_sections(composition)
 
 
 def find_pretrained(name: str) -> list[Pretrained]:
@@ -195,6 +197,8 @@ def _with_like(name: str, configs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked_sections(composition: Composition) -> Spec:
+    from .sections import check_sections
+
     if problems := check_sections(composition):
         raise SpecError(*problems)
     return Spec(composition)

@@ -12,6 +12,7 @@ from .pickles import PickleStream, read_pickle
 
 _LISTED = "idx2sym"  # the words in the order of their ids
 _NUMBERED = "sym2idx"  # ids by word
+_PART = "vocab"  # of an object that holds more than a vocabulary
 _PICKLES = 5  # torch's old format has a few small ones before its own
 _MOST = 2**27  # bytes of the one in a zip
 
@@ -55,6 +56,8 @@ def _from_pickles(file: BinaryIO, size: int) -> list[str]:
 def _words(value: object) -> list[str] | None:
     if not isinstance(value, dict):
         return None
+    if _LISTED not in value and _NUMBERED not in value:  # perhaps the vocabulary of a corpus
+        value = value.get(_PART) if isinstance(value.get(_PART), dict) else {}
     words = value.get(_LISTED)
     if not isinstance(words, list) and isinstance(value.get(_NUMBERED), dict):
         numbers = value[_NUMBERED]

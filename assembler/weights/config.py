@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ...errors import Diagnostic, SpecError, WeightsError, did_you_mean
+from ..language.documents import shown
 
 
 def read_config(
@@ -36,7 +37,7 @@ def read_config(
         found = config.get(key)
         if found is not None and found != wanted:
             problems.append(
-                Diagnostic(f"{name} says {key} = {found!r}; the spec {spec} can only build {wanted!r}",
+                Diagnostic(f"{name} says {key} = {shown(found)}; the spec {spec} can only build {wanted!r}",
                            help="write a spec that extends it with the right block")
             )  # fmt: skip
     for hparam, alternatives in (rules.get("read") or {}).items():
@@ -50,14 +51,14 @@ def read_config(
                 continue
             if not isinstance(way, str) and "length_of" in way:
                 if not isinstance(value, dict | list):
-                    problems.append(Diagnostic(f"{name} says {key} = {value!r}, which is no list of labels"))
+                    problems.append(Diagnostic(f"{name} says {key} = {shown(value)}, which is no list of labels"))
                     continue
                 value = len(value)
             elif not isinstance(way, str) and "values" in way:
                 table = _table(way["values"])
                 if not isinstance(value, str | bool) or value not in table:
                     problems.append(
-                        Diagnostic(f"{name} says {key} = {value!r}; known are {', '.join(map(repr, table))}")
+                        Diagnostic(f"{name} says {key} = {shown(value)}; known are {', '.join(map(repr, table))}")
                     )
                     continue
                 value = table[value]

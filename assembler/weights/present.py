@@ -25,24 +25,22 @@ def find_heads(
     """The heads whose tensors are all there, and in their shapes. Of heads that are stored under the same names the
     first in `whole` counts.
 
-    A head without parameters of its own is there if it is among `named`, which the checkpoint says it has; if that is
-    None, the first such head is.
+    A head of which nothing has to be stored is there if it is among `named`, which the checkpoint says it has; if that
+    is None, the first such head is.
     """
     _, _, stored, sources = read_through(whole, tensors, format)
     shapes = {name: tuple(parameter.shape) for name, parameter in whole.model.named_parameters()}
     found: list[str] = []
     free = True
     for head in whole.model.heads:
-        own = [one for one in _of(f"{HEADS}{head}", sources) if one.stored]
+        own = _of(f"{HEADS}{head}", sources)
         parameters = {name for name in shapes if owner_of(name) == f"{HEADS}{head}"}
         there = [one for one in own if _is_there(one, stored, shapes)]
-        covered = {target for one in own if one in there or (one.absent and not _is_there(one, stored))
-                   for target in one.targets}  # fmt: skip
-        if there and parameters <= covered:
+        assumed = [one for one in own if one.absent and not _is_there(one, stored)]
+        complete = parameters <= {target for one in (*there, *assumed) for target in one.targets}
+        if complete and (there or (free if named is None else head in named)):
             found.append(head)
-        elif not parameters and (free if named is None else head in named):
-            found.append(head)
-            free = False
+            free = free and bool(there)
     return found
 
 

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "GenerateOutput": ".result",
     "Settings": ".settings",
+    "arrange": ".arrange",
     "generate": ".call",
     "inputs_of": ".text",
     "stream": ".streaming",
     "top_k_top_p_filtering": ".warpers",
 }
 
-__all__ = ["GenerateOutput", "Settings", "generate", "inputs_of", "stream", "top_k_top_p_filtering"]
+__all__ = ["GenerateOutput", "Settings", "arrange", "generate", "inputs_of", "stream", "top_k_top_p_filtering"]
 
 if TYPE_CHECKING:
+    from .arrange import arrange
     from .call import generate
     from .result import GenerateOutput
     from .settings import Settings

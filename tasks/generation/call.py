@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,6 +34,13 @@ class Extras:
     allowed: Callable[[int, Tensor], Sequence[int]] | None = None
     generator: torch.Generator | None = None
     compile: bool = False
+
+
+#: The same as the caller names them.
+_EXTRAS = {
+    "tokenizer": "tokenizer", "logits_processor": "processors", "stopping_criteria": "criteria",
+    "prefix_allowed_tokens_fn": "allowed", "generator": "generator", "compile": "compile",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +177,11 @@ def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> J
 
 
 @torch.no_grad()
-def tokens(model: Model, tokenizer: Any, options: dict[str, Any], **extras: Any) -> Iterator[int]:
-    """The tokens written for one prompt, one by one, the end token excluded. UsageError."""
+def tokens(model: Model, options: dict[str, Any]) -> Iterator[int]:
+    """The tokens written for one prompt, one by one, the end token excluded. `options` as `generate` takes them.
+    UsageError."""
     ids, config = options.pop("input_ids", None), options.pop("generation_config", None)
+    extras = Extras(**{ours: options.pop(theirs) for theirs, ours in _EXTRAS.items() if options.get(theirs)})
     settings, prompts = prepare(model, ids, config, options)
     rows = prompts.ids.shape[0] * settings.num_return_sequences
     if settings.num_beams > 1 or rows > 1:
@@ -180,8 +189,7 @@ def tokens(model: Model, tokenizer: Any, options: dict[str, Any], **extras: Any)
             "a stream is one text that is never taken back",
             help="num_beams=1, num_return_sequences=1 and one prompt; else generate",
         )
-    search = job(model, prompts, replace(settings, return_dict_in_generate=False), Extras(tokenizer, **extras))
-    for text in search.texts():
+    for text in job(model, prompts, settings, extras).texts():
         token = int(text[0, -1])
         if token not in settings.ends:
             yield token

@@ -34,9 +34,12 @@ class CompiledSteps(CachedSteps):
             return super().__call__(ids)
         if self.fixed is None:
             self.fixed = self.cache.fixed()
-        inputs = self.step(ids) | {
-            "past_key_values": self.fixed, "logits_to_keep": 1, "output_hidden_states": self.states
-        }  # fmt: skip
+        # Strides are part of what is compiled, and those of a column tell how wide the whole was.
+        inputs = {
+            name: value.clone(memory_format=torch.contiguous_format) if isinstance(value, Tensor) else value
+            for name, value in self.step(ids).items()
+        }
+        inputs |= {"past_key_values": self.fixed, "logits_to_keep": 1, "output_hidden_states": self.states}
         output = compiled(self.model, (ids.shape[0], self.capacity, *inputs))(inputs)
         self.fixed.advance()
         return self.scores(output)

@@ -24,9 +24,6 @@ class Rules:
             scores = rule(ids, scores)
         return scores
 
-    def __bool__(self) -> bool:
-        return bool(self.rules)
-
 
 def rules_of(
     settings: Settings,

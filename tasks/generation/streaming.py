@@ -23,8 +23,7 @@ def stream(model: Model, tokenizer: Any, prompt: str | None, **options: Any) -> 
     def decode(ids: list[int]) -> str:
         return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
-    extras = {name: options.pop(name) for name in ("generator", "compile") if name in options}
-    return pieces(tokens(model, tokenizer, inputs | options, **extras), decode)
+    return pieces(tokens(model, inputs | {"tokenizer": tokenizer} | options), decode)
 
 
 def pieces(tokens: Iterable[int], decode: Callable[[list[int]], str]) -> Iterator[str]:

@@ -163,7 +163,9 @@ class Pipeline(ABC):
         if truncation and max_length is None:
             max_length = self.room()
         given = {"max_length": max_length, "truncation": max_length is not None and truncation}
-        encoding = self.tokenizer(texts, padding=False, **given, **more)
+        if "token_type_ids" not in self._inputs:
+            given["return_token_type_ids"] = False
+        encoding = self.tokenizer(texts, padding=False, return_attention_mask=False, **given, **more)
         owners = encoding.get("overflow_to_sample_mapping", range(len(texts)))
         for number, ids in zip(owners, encoding["input_ids"], strict=True):
             if limit is not None and len(ids) > limit:

@@ -29,7 +29,7 @@ TASKS = {
         Task("question-answering", ("question_answering", "beam_question_answering"),
              ("question_answering", "QuestionAnswering"), "where in a context the answer to a question stands"),
         Task("fill-mask", ("masked_lm", "pretraining"), ("fill_mask", "FillMask"), "which words fit a gap"),
-        Task("text-generation", ("causal_lm", "double_heads"), ("text_generation", "TextGeneration"),
+        Task("text-generation", ("causal_lm",), ("text_generation", "TextGeneration"),
              "how a text goes on"),
         Task("text2text-generation", ("seq2seq_lm",), ("text_to_text", "TextToText"), "a text for a text"),
         Task("summarization", ("seq2seq_lm",), ("text_to_text", "Summarization"), "a text in short"),

@@ -71,21 +71,17 @@ class TokenClassification(Pipeline):
                     f"input {number} is {'a text' if isinstance(item, str) else 'a list of words'}",
                     help="is_split_into_words=True is for lists of words, and only for them",
                 )
-        filled = [index for index, item in enumerate(items) if item]
-        rows: list[list[Row]] = [[] for _ in items]
-        if not filled:
-            return rows
-        windows = options.stride is not None
         encoding = self.encoded(
-            [items[index] for index in filled], first, truncation=options.truncation, max_length=options.max_length,
-            stride=options.stride or 0, return_overflowing_tokens=windows, return_offsets_mapping=True,
-            return_special_tokens_mask=True, is_split_into_words=options.is_split_into_words,
+            items, first, truncation=options.truncation, max_length=options.max_length, stride=options.stride or 0,
+            return_overflowing_tokens=options.stride is not None, return_offsets_mapping=True,
+            return_special_tokens_mask=True, is_split_into_words=options.is_split_into_words, empty=True,
         )  # fmt: skip
-        owners = encoding.get("overflow_to_sample_mapping", range(len(filled)))
-        for index, owner in enumerate(owners):
+        rows: list[list[Row]] = [[] for _ in items]
+        for index, owner in enumerate(encoding.get("overflow_to_sample_mapping", range(len(items)))):
             words = encoding.word_ids(index) if options.is_split_into_words else None
             about = encoding["offset_mapping"][index], encoding["special_tokens_mask"][index], words
-            rows[filled[owner]].append(self.made(encoding, index, about))
+            if row := self.made(encoding, index, about):  # nothing is no entity
+                rows[owner].append(row)
         return rows
 
     def run(self, batch: Batch, options: TokenClassificationOptions) -> list[Any]:

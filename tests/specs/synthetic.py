@@ -30,8 +30,8 @@ def tiny_hparams(spec: mw.Spec, format: str) -> dict[str, Any]:
     one of these always has."""
     written = spec.composition.tree["hparams"]
     small = {name: value for name, value in SMALL.items() if written.get(name) and "$" not in str(written[name])}
-    for format, section in spec.sections["weights"].items():
-        rules = spec.sections["configs"].get(format) or {}
+    for each, section in spec.sections["weights"].items():
+        rules = spec.sections["configs"].get(each) or {}
         told = {*(rules.get("read") or ()), *(rules.get("untold") or ()), *(section.get("shapes") or ())}
         small = {name: value for name, value in small.items() if name in told}
     return small | _words_of_all(spec) | ((spec.sections["configs"].get(format) or {}).get("always") or {})

@@ -164,3 +164,35 @@ def test_ids_and_scores(name: str, call: str, folder: Any) -> None:
     tried = (both(name, folder, prompt(seed=seed), CALLS[call]) for seed in range(3, 12))
     mine, reference = next((ours, theirs) for ours, theirs in tried if sampled or decided(theirs))
     assert_same(mine, reference)
+
+
+def left_padded() -> tuple[Tensor, Tensor]:
+    mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1] * 6, [0, 1, 1, 1, 1, 1]])
+    return prompt(3).masked_fill(mask == 0, 0), mask
+
+
+@pytest.mark.parametrize("call", ["greedy", "greedy, rules", "beams, rules", "beams, ends", "sample"])
+@pytest.mark.parametrize("name", ["gpt2", "ctrl", "bart", "t5"])
+def test_padding(name: str, call: str, folder: Any) -> None:
+    """On the left of a prompt; of a source on its right. (Rules look at a padded row as a whole, in both.)"""
+    ids, mask = left_padded()
+    if FAMILIES[name].head == "seq2seq_lm":
+        ids, mask = ids.flip(1), mask.flip(1)
+    mine, reference = both(name, folder, ids, CALLS[call] | {"pad_token_id": 0}, attention_mask=mask)
+    assert_same(mine, reference)
+
+
+@pytest.mark.parametrize("call", ["greedy", "beams"])
+@pytest.mark.parametrize("start", [[[0, 40, 41], [0, 50, 51]], [[40, 41], [50, 51]]], ids=["whole", "without start"])
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_a_target_that_has_begun(name: str, start: list[list[int]], call: str, folder: Any) -> None:
+    begun = torch.tensor(start)
+    if name == "bart":
+        begun[begun == 0] = 2
+    mine, reference = both(name, folder, prompt(), CALLS[call], decoder_input_ids=begun)
+    assert_same(mine, reference)
+
+
+def test_token_types_go_on_as_the_last_one(folder: Any) -> None:
+    types = torch.tensor([[50] * 4 + [60] * 2] * 2)
+    assert_same(*both("gpt2", folder, prompt(), CALLS["greedy"], token_type_ids=types))

@@ -112,5 +112,10 @@ def test_gpt(originals: Path) -> None:
         close(model(**inputs).logits, expected["lm_logits"])
 
 
+def test_the_vocabulary_of_a_pickled_corpus(originals: Path) -> None:
+    tokenizer = mw.load_tokenizer(originals / "transformer_xl" / "release")
+    assert tokenizer.convert_tokens_to_ids(["<eos>", "<unk>", "the", ","]) == [0, 1, 2, 3]
+
+
 def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
     torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=2e-5)

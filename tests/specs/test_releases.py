@@ -14,6 +14,7 @@ from test_golden import GOLDEN, compare, read, value
 import modelwright as mw
 from modelwright.assembler.language.spec import load_spec
 from modelwright.assembler.stores import PartedStore, open_store
+from modelwright.assembler.stores.symbols import read_symbols
 
 #: Read, and written under the names of most releases.
 OTHER_SPELLINGS = {"bart_mnli", "reformer_chunked", "roberta_cfg", "roberta_mnli"}
@@ -89,3 +90,8 @@ def test_hparams_that_nobody_tells_are_asked_for(folder: Path) -> None:
 
 def test_gelu_is_what_the_authors_computed() -> None:
     assert mw.build(weights=GOLDEN / "releases" / "xlnet" / "release").config.hidden_act == "gelu_tanh"
+
+
+def test_the_vocabulary_of_a_pickled_corpus() -> None:
+    words = read_symbols(GOLDEN / "releases" / "transfo_xl_pytorch" / "release" / "cache.pkl")
+    assert words[:3] == ["<S>", "<UNK>", "w2"] and len(words) == 60

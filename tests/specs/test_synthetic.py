@@ -22,8 +22,8 @@ from modelwright.assembler.weights.names import OWN_FORMAT
 FORMATS = [(spec, format) for spec in mw.list_specs() for format in mw.load_spec(spec).weights_formats]
 PAIRS = [(spec, a, b) for spec, a in FORMATS for other, b in FORMATS if spec == other and a != b]
 
-#: A body that another spec has too, and which nothing but its name tells from that.
-TOLD_BY_NAME: set[tuple[str, str]] = set()
+#: Their configs say no more than another spec's, unless they name a class, which files with many heads do not.
+TOLD_BY_NAME = {("electra_generator", "huggingface"), ("electra_generator", "keras")}
 
 Made = Callable[[str, str], tuple[Path, Path]]
 

@@ -1,0 +1,117 @@
+"""Tokens a second of `generate`, beside transformers' on the same checkpoint.
+
+    python -P benchmarks/generation.py [--size base|tiny] [--tokens 32] [--rounds 3] [--compile] [--arrange] [--json]
+
+A GPT-2 of the published small size with random weights; both libraries take turns in one process, one thread, CPU
+time. `limit` is what reading every weight once for each step would take at the rate at which this processor reads
+memory, measured beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+SIZES: dict[str, dict[str, int]] = {
+    "base": {}, "tiny": {"vocab_size": 99, "n_embd": 16, "n_layer": 2, "n_head": 2},
+}  # fmt: skip
+#: Rows of prompts, beams.
+JOBS = ((1, 1), (8, 1), (1, 4), (8, 4))
+PROMPT = 32
+
+
+def cpu(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of CPU time that a call takes, and what it returns."""
+    start = time.process_time()
+    result = call()
+    return time.process_time() - start, result
+
+
+def reading_rate(torch: Any) -> float:
+    """Bytes a second that one thread reads from memory, the best of five times 400 MB."""
+    numbers = torch.ones(100_000_000)
+    return 4e8 / min(cpu(numbers.sum)[0] for _ in range(5))
+
+
+def run(size: str, tokens: int, rounds: int, compile: bool, arrange: bool) -> dict[str, Any]:
+    """Times of each job, by side."""
+    warnings.filterwarnings("ignore")
+    import torch
+    import transformers
+
+    import modelwright
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    transformers.logging.set_verbosity_error()
+    with tempfile.TemporaryDirectory() as folder:
+        config = transformers.GPT2Config(bos_token_id=0, eos_token_id=0, **SIZES[size])
+        transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+        peer = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
+        model = modelwright.build("gpt2", weights=Path(folder), head="causal_lm")
+        sides: dict[str, Callable[..., Any]] = {"modelwright": model.generate, "transformers": peer.generate}
+        if compile:
+            sides["compiled"] = lambda ids, **options: model.generate(ids, compile=True, **options)
+        rate, stored = reading_rate(torch), sum(p.numel() * p.element_size() for p in model.parameters())
+        jobs = []
+        for rows, beams in JOBS:
+            if arrange:
+                modelwright.arrange(model, rows * beams)
+            ids = torch.randint(1, config.vocab_size, (rows, PROMPT), generator=torch.Generator().manual_seed(rows))
+            options = {"max_new_tokens": tokens, "pad_token_id": 0, "eos_token_id": None}
+            options |= {"num_beams": beams} if beams > 1 else {}
+            texts = {name: side(ids, **options) for name, side in sides.items()}  # once, to warm up
+            times: dict[str, list[float]] = {name: [] for name in sides}
+            for _ in range(rounds):
+                for name, side in sides.items():
+                    times[name].append(cpu(lambda side=side, ids=ids, options=options: side(ids, **options))[0])
+            ratios = {n: [a / b for a, b in zip(times["transformers"], times[n], strict=True)] for n in sides}
+            jobs.append({
+                "rows": rows, "beams": beams, "tokens": tokens,
+                "ms_a_step": {name: 1000 * median(found) / tokens for name, found in times.items()},
+                "limit_ms": 1000 * stored / rate,
+                "times_as_fast": {name: median(found) for name, found in ratios.items() if name != "transformers"},
+                "same_ids": all(torch.equal(text, texts["transformers"]) for text in texts.values()),
+            })  # fmt: skip
+        versions = {module.__name__: module.__version__ for module in (modelwright, transformers, torch)}
+    return {"processor": platform.processor(), "versions": versions, "bytes_a_second": rate, "weights": stored,
+            "jobs": jobs}  # fmt: skip
+
+
+def table(report: dict[str, Any]) -> str:
+    rate, stored = report["bytes_a_second"] / 1e9, report["weights"] / 1e6
+    lines = [", ".join(f"{name} {version}" for name, version in report["versions"].items()),
+             f"weights {stored:,.0f} MB, memory read at {rate:.1f} GB/s: {1000 * stored / 1000 / rate:.1f} ms a step"]
+    for job in report["jobs"]:
+        times = "  ".join(f"{name} {ms:8.1f}" for name, ms in job["ms_a_step"].items())
+        faster = "  ".join(f"{name} {ratio:.2f}x" for name, ratio in job["times_as_fast"].items())
+        same = "" if job["same_ids"] else "  (ids differ)"
+        lines.append(f"batch {job['rows']}, beams {job['beams']}: ms a step {times}; {faster}{same}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", choices=SIZES, default="base")
+    parser.add_argument("--tokens", type=int, default=32, help="written in each call (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken (%(default)s)")
+    parser.add_argument("--compile", action="store_true", help="the compiled step as well: takes minutes to begin")
+    parser.add_argument("--arrange", action="store_true", help="lay our weights out for each job first")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(arguments)
+    if args.tokens < 1 or args.rounds < 1:
+        parser.error("--tokens and --rounds must be 1 or more")
+    report = run(args.size, args.tokens, args.rounds, args.compile, args.arrange)
+    print(json.dumps(report, indent=1) if args.json else table(report))
+
+
+if __name__ == "__main__":
+    main()
