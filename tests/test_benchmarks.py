@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -93,6 +94,24 @@ def test_tensorflow_bundle_runs() -> None:
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
     assert "memory grown" in head and len(lines) == 5 and all(" s " in line for line in lines)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tokenizers") is None, reason="there is nothing to compare with")
+def test_tokenizers_run(shared_data: Path, tmp_path: Path) -> None:
+    """On a few lines of each text: every model in both states, with its ratio to the peer."""
+    pytest.importorskip("sentencepiece")
+    (tmp_path / "tokenizers").symlink_to(shared_data / "tokenizers")
+    (tmp_path / "text").mkdir()
+    for file in (shared_data / "text").glob("*.t*"):
+        with file.open(encoding="utf-8") as lines:
+            (tmp_path / "text" / file.name).write_text("".join(islice(lines, 8)), encoding="utf-8")
+    script = SCRIPT.with_name("tokenizers.py")
+    command = [sys.executable, "-P", str(script), str(tmp_path), "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert len({(row["text"], row["model"], row["what"], row["cache"]) for row in rows}) == len(rows) == 3 * 3 * 2 * 2
+    assert all(row["ratio"] == pytest.approx(row["ours"] / row["theirs"]) for row in rows)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="there is nothing to compare with")

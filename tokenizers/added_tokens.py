@@ -71,6 +71,7 @@ class AddedVocabulary:
         self.by_id: dict[int, AddedToken] = {}
         self.ids: dict[str, int] = {}
         self._patterns: dict[bool, tuple[re.Pattern[str], dict[str, int]] | None] = {False: None, True: None}
+        self._splitter: re.Pattern[str] | None = None  # for raw text, if it needs no regard to what is around tokens
 
     def add(self, tokens: Iterable[tuple[int, AddedToken]]) -> None:
         self.version += 1
@@ -86,6 +87,11 @@ class AddedVocabulary:
             # Longest first: the alternative that comes first wins.
             choice = "|".join(map(re.escape, sorted(found, key=len, reverse=True)))
             self._patterns[normalized] = (re.compile(choice), found) if found else None
+            if not normalized:
+                alone = not any(
+                    token.single_word or token.lstrip or token.rstrip for token in map(self.by_id.get, found.values())
+                )
+                self._splitter = re.compile(f"({choice})") if found and alone else None
 
     def lowered(self, text: str) -> str:
         """In lower case, character by character, but for the special and the normalized tokens in it."""
@@ -133,6 +139,21 @@ class AddedVocabulary:
         if done < len(text):
             spans.append((done, len(text), None))
         return spans
+
+    def apart(self, text: str) -> tuple[list[str], list[int]]:
+        """The plain stretches of raw text, which may be empty, and the ids of the added tokens between them."""
+        if self._splitter is not None:
+            parts = self._splitter.split(text)
+            return parts[::2], list(map(self._patterns[False][1].__getitem__, parts[1::2]))
+        texts = [""]
+        numbers: list[int] = []
+        for start, end, number in self.split(text, normalized=False):
+            if number is None:
+                texts[-1] = text[start:end]
+            else:
+                texts.append("")
+                numbers.append(number)
+        return texts, numbers
 
     def _touched(self, text: str, start: int, end: int) -> bool:
         around = text[start - 1:start] + text[end:end + 1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 
 from ..errors import TokenizerError
 from .sequence import EncodedSequence
@@ -72,7 +71,10 @@ class Row:
 
 
 def _joined(stretches: Iterable[list]) -> list:
-    return list(chain.from_iterable(stretches))
+    result: list = []
+    for stretch in stretches:
+        result += stretch
+    return result
 
 
 def windows(size: int, length: int, stride: int, side: str) -> list[Window]:

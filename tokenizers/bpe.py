@@ -83,7 +83,11 @@ class BytePairs:
             if number is not None:
                 return (number,), ((0, len(word)),)
         ids, widths, places = self._cut(word)
+        if len(ids) == 1:
+            return tuple(ids), ((places[0], places[-1] + 1),)
         ends = list(accumulate(widths))
+        if isinstance(places, range) and not self.fuse_unknown:
+            return tuple(ids), tuple(zip([0, *ends], ends, strict=False))
         spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
         return _fused(ids, spans, self._unknown_id) if self.fuse_unknown else (tuple(ids), tuple(spans))
 
@@ -94,7 +98,7 @@ class BytePairs:
             pieces, widths = self._byte_pieces(data)
             return list(map(self._inner.__getitem__, pieces)), widths, _places(data)
         symbols, places = self._symbols(word)
-        codes = list(map(self._merges.codes.get, symbols, repeat(STRANGER)))
+        codes = array("i", map(self._merges.codes.get, symbols, repeat(STRANGER)))
         pieces, widths = merged_by_chunks(self._merges, codes)
         return self._numbers(pieces, widths, symbols), widths, places
 
@@ -105,7 +109,7 @@ class BytePairs:
                 return [self._merges.codes[text]], [len(data)]
             if len(data) > FEW and (pieces := self._walk.pieces(text)) is not None:
                 return pieces, list(map(self._merges.sizes.__getitem__, pieces))
-        return merged_by_chunks(self._merges, list(data))
+        return merged_by_chunks(self._merges, data)
 
     def _numbers(self, pieces: list[int], widths: list[int], symbols: Sequence[str]) -> list[int]:
         ids = list(map(self._inner.__getitem__, pieces[:-1]))

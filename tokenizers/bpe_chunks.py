@@ -6,14 +6,17 @@ seams is right already.
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
+
 from .bpe_merges import Merged, Merges
 from .cache import Cache
 
 CHUNK = 64  # symbols that are merged at once; the work for one grows with their square
 
 
-def merged_by_chunks(merges: Merges, symbols: list[int]) -> Merged:
-    """The pieces of a row of symbols of any length."""
+def merged_by_chunks(merges: Merges, symbols: Sequence[int]) -> Merged:
+    """The pieces of a row of symbols of any length; of long ones in arrays, which hold them in less memory."""
     if len(symbols) <= CHUNK:
         return merges.merge(symbols)
     seams = _Seams(merges, symbols)
@@ -25,10 +28,9 @@ def merged_by_chunks(merges: Merges, symbols: list[int]) -> Merged:
 class _Seams:
     """The pieces of the symbols before a seam, to which those of the next chunk are added."""
 
-    def __init__(self, merges: Merges, symbols: list[int]) -> None:
+    def __init__(self, merges: Merges, symbols: Sequence[int]) -> None:
         self._merge, self._symbols = merges.merge, symbols
-        self.pieces: list[int] = []
-        self.widths: list[int] = []
+        self.pieces, self.widths = array("i"), array("q")
         self._chunks = Cache(merges.merge, limit=1 << 10)
         self._firm = Cache(self._is_firm, limit=1 << 14)
 
@@ -56,8 +58,8 @@ class _Seams:
             middle, between = self._merge(symbols[start:end])
         if left:
             del pieces[-left:], widths[-left:]
-        pieces += middle + more[right:]
-        widths += between + more_widths[right:]
+        pieces.extend(middle + more[right:])
+        widths.extend(between + more_widths[right:])
 
     def _is_firm(self, key: tuple[tuple[int, ...], int]) -> bool:
         """Whether symbols merge into exactly two pieces, the left one of a given width."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 
 NEVER = 1 << 62
 STRANGER = -1  # the code of a symbol that no merge knows
 _SHIFT = 32
 
-Merged = tuple[list[int], list[int]]  # codes of pieces, and how many symbols each is made of
+Merged = tuple[MutableSequence[int], MutableSequence[int]]  # codes of pieces, and how many symbols each is made of
 
 
 class Merges:

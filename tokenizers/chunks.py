@@ -35,14 +35,21 @@ class ChunkPipeline:
         # Whether what Python takes for white space separates words or is gone.
         self._split = str.split if not any(self._spaced(ord(c)).strip(" ") for c in _PYTHON_SPACES) else _WORD.findall
 
+        self._blanks = [c for c in "\n\t\r" if self._spaced(ord(c)) == " "]  # what separates words as a blank does
+
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
-        return list(chain.from_iterable(map(self._chunk_ids.__getitem__, text.split(" "))))
+        return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self._chunks(text))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
-        chunks = text.split(" ")
+        chunks = self._chunks(text)
         begins = accumulate((len(chunk) + 1 for chunk in chunks), initial=start if origins is None else 0)
         details = gathered(list(map(self._chunk_cuts.__getitem__, chunks)), begins)
         return details if origins is None else _moved(details, origins)
+
+    def _chunks(self, text: str) -> list[str]:
+        for character in self._blanks:
+            text = text.replace(character, " ")
+        return text.split(" ")
 
     def _spaced(self, point: int) -> str:
         """What a character becomes once words are set apart by blanks."""

@@ -120,7 +120,7 @@ class Workers:
 
 def encoded(encoder: TextEncoder, sources: Sequence[Source], detailed: bool) -> list[Encoded]:
     """In this process."""
-    return list(map(encoder.details if detailed else encoder.ids, sources))
+    return list(map(encoder.details, sources)) if detailed else encoder.many_ids(sources)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

@@ -170,6 +170,10 @@ class TextPipeline:
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         return self.model.ids(text if normalized else self.normalizer.normalize(text), start == 0)
 
+    def many_ids(self, texts: Sequence[str], first: bool) -> list[list[int]]:
+        """Of each text; `first`: nothing stands before it."""
+        return self.model.many_ids(list(map(self.normalizer.normalize, texts)), first)
+
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
             text, places = self.normalizer.align(text)

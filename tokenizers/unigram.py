@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
+from math import inf
 
 from ..errors import TokenizerError
 
 _UNKNOWN_PENALTY = 10.0
+_LONG = 1 << 12  # characters: from here on arrays hold what lists hold faster
 
 
 class Unigram:
@@ -19,65 +22,82 @@ class Unigram:
         if unknown is not None and not 0 <= unknown < len(pieces):
             raise TokenizerError(f"the unknown piece has the id {unknown}, but there are only {len(pieces)} pieces")
         self._ids = {piece: number for number, (piece, _) in enumerate(pieces)}
-        self._scores = {piece: pieces[number][1] for piece, number in self._ids.items()}
         self._unknown, self.byte_fallback = unknown, byte_fallback
-        self._longest = max(map(len, self._ids), default=0)
-        self._beginnings = {piece[:size] for piece in self._ids for size in range(1, len(piece))}
+        # Log probabilities, None for what pieces only begin with.
+        self._scores: dict[str, float | None] = {
+            piece[:size]: None for piece in self._ids for size in range(1, len(piece))
+        }
+        self._scores.update((piece, pieces[number][1]) for piece, number in self._ids.items())
         self._worst = min((score for _, score in pieces), default=0.0) - _UNKNOWN_PENALTY
         self._bytes = [self._ids.get(f"<0x{byte:02X}>") for byte in range(256)]
 
     def ids(self, word: str) -> tuple[int, ...]:
-        return self.cut(word)[0]
+        ids: list[int] = []
+        for start, end in self._backwards(word):
+            ids += self._numbers(word[start:end])[::-1]
+        ids.reverse()
+        return tuple(ids)
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
-        for start, end in self._path(word):
-            number = self._ids.get(word[start:end])
-            if number is not None:
-                ids.append(number)
-                spans.append((start, end))
-                continue
-            numbers = [self._bytes[byte] for byte in word[start:end].encode("utf-8", "replace")]
-            if self.byte_fallback and None not in numbers:
-                ids += numbers
-                spans += [(start, end)] * len(numbers)
-            elif self._unknown is not None:
-                ids.append(self._unknown)
-                spans.append((start, end))
-            else:
-                raise TokenizerError(f"the vocabulary has no piece for {word[start:end]!r} and none for the unknown")
+        for span in [*self._backwards(word)][::-1]:
+            numbers = self._numbers(word[slice(*span)])
+            ids += numbers
+            spans += [span] * len(numbers)
         return tuple(ids), tuple(spans)
 
-    def _path(self, word: str) -> list[tuple[int, int]]:
-        """The best cut; unknown stretches in one."""
-        size = len(word)
-        best: list[float | None] = [0.0] + [None] * size
-        begins = [0] * (size + 1)
-        unknown = [False] * (size + 1)
-        scores, beginnings = self._scores, self._beginnings
-        for start in range(size):
-            here = best[start]
-            single = False
-            for end in range(start + 1, min(size, start + self._longest) + 1):
-                piece = word[start:end]
-                score = scores.get(piece)
-                if score is not None:
-                    single = single or end == start + 1
-                    if best[end] is None or here + score > best[end]:
-                        best[end], begins[end] = here + score, start
-                        unknown[end] = self._ids[piece] == self._unknown
-                if piece not in beginnings:
-                    break
-            if not single and (best[start + 1] is None or here + self._worst > best[start + 1]):
-                best[start + 1], begins[start + 1], unknown[start + 1] = here + self._worst, start, True
-        path: list[tuple[int, int]] = []
-        end = size
+    def _numbers(self, text: str) -> Sequence[int]:
+        """The ids of a piece, or of a stretch that none covers."""
+        number = self._ids.get(text)
+        if number is not None:
+            return (number,)
+        numbers = [self._bytes[byte] for byte in text.encode("utf-8", "replace")]
+        if self.byte_fallback and None not in numbers:
+            return numbers
+        if self._unknown is None:
+            raise TokenizerError(f"the vocabulary has no piece for {text!r} and none for the unknown")
+        return (self._unknown,)
+
+    def _backwards(self, word: str) -> Iterator[tuple[int, int]]:
+        """The best cut, the last piece first; unknown stretches in one."""
+        begins = self._begins(word)
+        known, unknown = self._ids.get, self._unknown
+        end = len(word)
+        last = 0  # the end of an unknown stretch that may go on
         while end:
             start = begins[end]
-            if path and unknown[end] and unknown[path[-1][1]] and self._unknown is not None:
-                path[-1] = start, path[-1][1]
+            if unknown is not None and known(word[start:end], unknown) == unknown:
+                last = last or end
             else:
-                path.append((start, end))
+                if last:
+                    yield end, last
+                    last = 0
+                yield start, end
             end = start
-        return path[::-1]
+        if last:
+            yield 0, last
+
+    def _begins(self, word: str) -> Sequence[int]:
+        """For each place in a word where the last piece begins in the best cut of what is before it."""
+        size = len(word)
+        best: list[float] | array[float] = [-inf] * (size + 1)
+        begins: list[int] | array[int] = [0] * (size + 1)
+        if size > _LONG:
+            best, begins = array("d", [-inf]) * (size + 1), array("q", [0]) * (size + 1)
+        best[0] = 0.0
+        score_of, worst = self._scores.get, self._worst
+        for start in range(size):
+            here = best[start]
+            end = start + 1
+            score = score_of(word[start], inf)  # infinite: no piece begins so
+            if (score is None or score == inf) and here + worst > best[end]:
+                best[end], begins[end] = here + worst, start
+            while score != inf:
+                if score is not None and here + score > best[end]:
+                    best[end], begins[end] = here + score, start
+                end += 1
+                if end > size:
+                    break
+                score = score_of(word[start:end], inf)
+        return begins
