@@ -58,7 +58,7 @@ def read_config(
                 table = _table(way["values"])
                 if not isinstance(value, str | bool) or value not in table:
                     problems.append(
-                        Diagnostic(f"{name} says {key} = {shown(value)}; known are {', '.join(map(repr, table))}")
+                        Diagnostic(f"{name} says {key} = {shown(repr(value))}; known are {', '.join(map(repr, table))}")
                     )
                     continue
                 value = table[value]
