@@ -69,7 +69,7 @@ class ChunkPipeline:
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
-        return ids, spans, (0,) * len(ids), 1
+        return ids, spans, (len(ids),)
 
     def _cut_chunk(self, chunk: str) -> Cut:
         if self.normalizer.context is not None and self.normalizer.context.search(chunk):
@@ -80,7 +80,7 @@ class ChunkPipeline:
         cuts = list(map(self._word_cuts.__getitem__, words))
         if len(cuts) == 1:
             return cuts[0]
-        return *gathered(cuts, accumulate(map(len, words), initial=0)), len(words)
+        return _cut(gathered(cuts, accumulate(map(len, words), initial=0)))
 
     def _cut_aligned(self, text: str, origins: Sequence[int]) -> Cut:
         """Of a chunk whose characters came from `origins`."""
@@ -88,10 +88,14 @@ class ChunkPipeline:
         found = list(_WORD.finditer("".join(parts)))
         cuts = [self._word_cuts[match.group()] for match in found]
         details = gathered(cuts, [match.start() for match in found])
-        places = [origin for part, origin in zip(parts, origins, strict=True) for _ in part]
-        return *_moved(details, places), len(found)
+        return _cut(_moved(details, [origin for part, origin in zip(parts, origins, strict=True) for _ in part]))
 
 
 def _moved(details: Details, origins: Sequence[int]) -> Details:
     """Offsets in the text whose characters `origins` are."""
-    return details._replace(offsets=[(origins[start], origins[end - 1] + 1) for start, end in details.offsets])
+    offsets = [(origins[start], origins[end - 1] + 1) for start, end in details.offsets]
+    return Details(details.ids, offsets, details.sizes)
+
+
+def _cut(details: Details) -> Cut:
+    return tuple(details.ids), tuple(details.offsets), tuple(details.sizes)

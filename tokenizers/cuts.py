@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, count, repeat
 from operator import itemgetter
-from typing import NamedTuple
 
 Span = tuple[int, int]
-#: Of one stretch: ids, the (start, end) of each within it, the number of its word, and how many words there are.
-Cut = tuple[Sequence[int], Sequence[Span], Sequence[int], int]
+#: Of one stretch: ids, the (start, end) of each within it, and how many of them each word is.
+Cut = tuple[Sequence[int], Sequence[Span], Sequence[int]]
+
+_IDS, _SPANS, _SIZES = map(itemgetter, range(3))
 
 
-class Details(NamedTuple):
-    """Ids with where they came from: `offsets` are (start, end) in characters of the text, `words` count from 0."""
+@dataclass
+class Details:
+    """Ids with where they came from: `offsets` are (start, end) in characters of the text, `sizes` how many of the ids
+    each word is."""
 
     ids: list[int]
     offsets: list[Span]
-    words: list[int]
+    sizes: list[int]
+
+    @cached_property
+    def words(self) -> list[int]:
+        """For each id the number of its word."""
+        return list(chain.from_iterable(map(repeat, count(), self.sizes)))
+
+    def extend(self, other: Details) -> None:
+        """Puts another text behind this one."""
+        self.ids += other.ids
+        self.offsets += other.offsets
+        self.sizes += other.sizes
 
 
 def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
     """Of stretches that begin at `begins` (which may be more)."""
-    numbers = accumulate(map(itemgetter(3), cuts), initial=0)
     return Details(
-        list(chain.from_iterable(map(itemgetter(0), cuts))),
-        [(begin + start, begin + end) for begin, cut in zip(begins, cuts, strict=False) for start, end in cut[1]],
-        [number + word for number, cut in zip(numbers, cuts, strict=False) for word in cut[2]],
-    )
-
-
-def joined(first: Details, second: Details) -> Details:
-    """One behind the other; both begin to count words at 0."""
-    words = first.words[-1] + 1 if first.words else 0
-    return Details(
-        first.ids + second.ids, first.offsets + second.offsets, first.words + [word + words for word in second.words]
+        list(chain.from_iterable(map(_IDS, cuts))),
+        [(begin + start, begin + end) for begin, spans in zip(begins, map(_SPANS, cuts), strict=False)
+         for start, end in spans],
+        list(chain.from_iterable(map(_SIZES, cuts))),
     )

@@ -1,0 +1,66 @@
+"""The pieces of a word over bytes: the quickest of several ways to what merging would make."""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence
+from itertools import chain, pairwise
+from operator import itemgetter
+
+from .bpe_chunks import merged_by_chunks
+from .bpe_merges import Merges
+from .bpe_walk import Walk
+from .cache import Cache
+
+FEW = 14  # bytes: up to here merging is faster than walking
+MANY = 64  # characters: from here walking needs less memory
+
+_FIRST, _LAST = itemgetter(0), itemgetter(-1)
+
+
+class BytePieces:
+    """For `merges` whose first 256 codes are those of the bytes."""
+
+    def __init__(self, merges: Merges) -> None:
+        self._merges = merges
+        walk = Walk(merges)
+        self._walk = walk if walk.possible else None
+        self._stretches = Cache(self._of_stretch)
+
+    def of(self, word: str) -> MutableSequence[int]:
+        """The codes of the pieces of a word. A lone surrogate counts as a question mark."""
+        text = word if word.isascii() else _latin(word)
+        walk = self._walk
+        if walk is not None:
+            code = walk.piece(text)
+            if code is not None:
+                return [code]
+            if 2 * len(word) <= len(text) and len(word) <= MANY and (pieces := self._by_character(word)) is not None:
+                return pieces
+        return self._of_text(text)
+
+    def _of_text(self, text: str) -> MutableSequence[int]:
+        if self._walk is not None and len(text) > FEW and (pieces := self._walk.pieces(text)) is not None:
+            return pieces
+        return merged_by_chunks(self._merges, text.encode("latin-1"))[0]
+
+    def _by_character(self, word: str) -> list[int] | None:
+        """Characters of several bytes seldom merge, and so the pieces of a word are mostly those of its characters.
+        Where two pieces may not stand side by side, their characters are merged as one stretch. None if that brings
+        such pieces together again."""
+        may_stand = self._walk.side_by_side.__getitem__
+        found = list(map(self._stretches.__getitem__, word))
+        firm = list(map(may_stand, zip(map(_LAST, found), map(_FIRST, found[1:]), strict=False)))
+        if not all(firm):
+            cuts = [0, *(place for place, holds in enumerate(firm, 1) if holds), len(word)]
+            found = [self._stretches[word[start:end]] for start, end in pairwise(cuts)]
+            if not all(map(may_stand, zip(map(_LAST, found), map(_FIRST, found[1:]), strict=False))):
+                return None
+        return list(chain.from_iterable(found))
+
+    def _of_stretch(self, stretch: str) -> tuple[int, ...]:
+        return tuple(self._of_text(_latin(stretch)))
+
+
+def _latin(text: str) -> str:
+    """UTF-8 bytes, each as the character of Latin-1."""
+    return text.encode("utf-8", "replace").decode("latin-1")
