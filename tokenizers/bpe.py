@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, repeat
 
 from ..errors import TokenizerError
-from .bpe_bytes import BytePieces
+from .bpe_bytes import BytePieces, places_of_bytes
 from .bpe_chunks import merged_by_chunks
 from .bpe_merges import STRANGER, Merges
 from .byte_alphabet import ALPHABET, to_alphabet
 from .cuts import Span
-
-_BEGINS = [int(byte & 0xC0 != 0x80) for byte in range(256)]  # whether a byte begins a character
 
 
 class BytePairs:
@@ -72,7 +70,7 @@ class BytePairs:
             return self.cut(word)[0]
         if self._bytes is not None:
             return tuple(map(self._inner.__getitem__, self._bytes.of(word)))
-        return tuple(self._cut(word)[0])
+        return tuple(self._cut_symbols(word)[0])
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
         """Them and the (start, end) of each piece in `word`."""
@@ -80,21 +78,17 @@ class BytePairs:
             number = self._ids.get(to_alphabet(word) if self.byte_level else word)
             if number is not None:
                 return (number,), ((0, len(word)),)
-        ids, widths, places = self._cut(word)
-        if len(ids) == 1:
-            return tuple(ids), ((places[0], places[-1] + 1),)
-        ends = list(accumulate(widths))
-        if isinstance(places, range) and not self.fuse_unknown:
-            return tuple(ids), tuple(zip([0, *ends], ends, strict=False))
-        spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
-        return _fused(ids, spans, self._unknown_id) if self.fuse_unknown else (tuple(ids), tuple(spans))
-
-    def _cut(self, word: str) -> tuple[list[int], list[int], Sequence[int]]:
-        """Ids, how many symbols each stands for, and the character of the word that each symbol belongs to."""
         if self._bytes is not None:
             pieces = self._bytes.of(word)
-            widths = list(map(self._merges.sizes.__getitem__, pieces))
-            return list(map(self._inner.__getitem__, pieces)), widths, _places(word.encode("utf-8", "replace"))
+            ids, spans = list(map(self._inner.__getitem__, pieces)), self._bytes.spans(word, pieces)
+        else:
+            ids, widths, places = self._cut_symbols(word)
+            ends = list(accumulate(widths))
+            spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
+        return _fused(ids, spans, self._unknown_id) if self.fuse_unknown else (tuple(ids), tuple(spans))
+
+    def _cut_symbols(self, word: str) -> tuple[list[int], list[int], Sequence[int]]:
+        """Ids, how many symbols each stands for, and the character of the word that each symbol belongs to."""
         symbols, places = self._symbols(word)
         codes = array("i", map(self._merges.codes.get, symbols, repeat(STRANGER)))
         pieces, widths = merged_by_chunks(self._merges, codes)
@@ -116,7 +110,7 @@ class BytePairs:
         places: Sequence[int] = range(len(word))
         if self.byte_level:
             data = word.encode("utf-8", "replace")
-            symbols, places = list(to_alphabet(data)), _places(data)
+            symbols, places = list(to_alphabet(data)), places_of_bytes(data)
         else:
             symbols = [word[0], *(self.prefix + c for c in word[1:])] if self.prefix else list(word)
             symbols[-1] += self.suffix
@@ -138,13 +132,6 @@ class BytePairs:
             result += parts
             origins.extend([place] * len(parts))
         return result, origins
-
-
-def _places(data: bytes) -> Sequence[int]:
-    """The character that each byte belongs to."""
-    if data.isascii():
-        return range(len(data))
-    return array("q", accumulate(map(_BEGINS.__getitem__, data[1:]), initial=0))
 
 
 def _fused(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
-from itertools import chain, pairwise
+from array import array
+from collections.abc import MutableSequence, Sequence
+from itertools import accumulate, chain, pairwise
 from operator import itemgetter
 
 from .bpe_chunks import merged_by_chunks
 from .bpe_merges import Merges
 from .bpe_walk import Walk
 from .cache import Cache
+from .cuts import Span
 
-FEW = 14  # bytes: up to here merging is faster than walking
+FEW = 24  # bytes: up to here merging is faster than walking
 MANY = 64  # characters: from here walking needs less memory
 
+_BEGINS = [int(byte & 0xC0 != 0x80) for byte in range(256)]  # whether a byte begins a character
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 
 
@@ -34,9 +37,25 @@ class BytePieces:
             code = walk.piece(text)
             if code is not None:
                 return [code]
-            if 2 * len(word) <= len(text) and len(word) <= MANY and (pieces := self._by_character(word)) is not None:
-                return pieces
+            if len(text) > 1.5 * len(word) and len(word) <= MANY:
+                pieces = self._by_character(word)
+                if pieces is not None:
+                    return pieces
         return self._of_text(text)
+
+    def spans(self, word: str, pieces: Sequence[int]) -> Sequence[Span]:
+        """The (start, end) in characters of each of the pieces of a word; one of a part of a character has all of it.
+        """
+        if len(pieces) == 1:
+            return ((0, len(word)),)
+        ends = list(accumulate(map(self._merges.sizes.__getitem__, pieces)))
+        starts = [0, *ends[:-1]]
+        if word.isascii():
+            return tuple(zip(starts, ends, strict=True))
+        data = word.encode("utf-8", "replace")
+        places = places_of_bytes(data)
+        begun = array("q", accumulate(map(_BEGINS.__getitem__, data), initial=0))
+        return tuple(zip(map(places.__getitem__, starts), map(begun.__getitem__, ends), strict=True))
 
     def _of_text(self, text: str) -> MutableSequence[int]:
         if self._walk is not None and len(text) > FEW and (pieces := self._walk.pieces(text)) is not None:
@@ -59,6 +78,13 @@ class BytePieces:
 
     def _of_stretch(self, stretch: str) -> tuple[int, ...]:
         return tuple(self._of_text(_latin(stretch)))
+
+
+def places_of_bytes(data: bytes) -> Sequence[int]:
+    """The character that each byte belongs to."""
+    if data.isascii():
+        return range(len(data))
+    return array("q", accumulate(map(_BEGINS.__getitem__, data[1:]), initial=0))
 
 
 def _latin(text: str) -> str:

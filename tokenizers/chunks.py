@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import accumulate, chain
 
 from .cache import Cache
-from .cuts import Cut, Details, gathered
+from .cuts import Cut, Details, cut_of, gathered
 from .normalizer import BasicNormalizer
 from .pipeline import LONGEST_WORD, Model
 from .pre_tokenizer import WhitespacePunctuation
@@ -69,7 +69,7 @@ class ChunkPipeline:
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
-        return ids, spans, (len(ids),)
+        return cut_of(ids, spans, (len(ids),))
 
     def _cut_chunk(self, chunk: str) -> Cut:
         if self.normalizer.context is not None and self.normalizer.context.search(chunk):
@@ -80,7 +80,7 @@ class ChunkPipeline:
         cuts = list(map(self._word_cuts.__getitem__, words))
         if len(cuts) == 1:
             return cuts[0]
-        return _cut(gathered(cuts, accumulate(map(len, words), initial=0)))
+        return _as_cut(gathered(cuts, accumulate(map(len, words), initial=0)))
 
     def _cut_aligned(self, text: str, origins: Sequence[int]) -> Cut:
         """Of a chunk whose characters came from `origins`."""
@@ -88,7 +88,7 @@ class ChunkPipeline:
         found = list(_WORD.finditer("".join(parts)))
         cuts = [self._word_cuts[match.group()] for match in found]
         details = gathered(cuts, [match.start() for match in found])
-        return _cut(_moved(details, [origin for part, origin in zip(parts, origins, strict=True) for _ in part]))
+        return _as_cut(_moved(details, [origin for part, origin in zip(parts, origins, strict=True) for _ in part]))
 
 
 def _moved(details: Details, origins: Sequence[int]) -> Details:
@@ -97,5 +97,5 @@ def _moved(details: Details, origins: Sequence[int]) -> Details:
     return Details(details.ids, offsets, details.sizes)
 
 
-def _cut(details: Details) -> Cut:
-    return tuple(details.ids), tuple(details.offsets), tuple(details.sizes)
+def _as_cut(details: Details) -> Cut:
+    return cut_of(details.ids, details.offsets, details.sizes)

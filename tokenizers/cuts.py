@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, count, repeat
-from operator import itemgetter
+from operator import add, itemgetter
 
 Span = tuple[int, int]
-#: Of one stretch: ids, the (start, end) of each within it, and how many of them each word is.
-Cut = tuple[Sequence[int], Sequence[Span], Sequence[int]]
+#: Of one stretch: ids; the start and the end of each within it, all in one row, which a cache holds for less than
+#: pairs; and how many ids each word is.
+Cut = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
-_IDS, _SPANS, _SIZES = map(itemgetter, range(3))
+_IDS, _BOUNDS, _SIZES = map(itemgetter, range(3))
 
 
 @dataclass
@@ -36,11 +37,16 @@ class Details:
         self.sizes += other.sizes
 
 
+def cut_of(ids: Iterable[int], spans: Iterable[Span], sizes: Iterable[int]) -> Cut:
+    return tuple(ids), tuple(chain.from_iterable(spans)), tuple(sizes)
+
+
 def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
     """Of stretches that begin at `begins` (which may be more)."""
+    within = list(map(_BOUNDS, cuts))
+    bounds = map(add, chain.from_iterable(map(repeat, begins, map(len, within))), chain.from_iterable(within))
     return Details(
         list(chain.from_iterable(map(_IDS, cuts))),
-        [(begin + start, begin + end) for begin, spans in zip(begins, map(_SPANS, cuts), strict=False)
-         for start, end in spans],
+        list(zip(bounds, bounds, strict=True)),
         list(chain.from_iterable(map(_SIZES, cuts))),
     )

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Protocol
 
 from .cache import Cache
-from .cuts import Cut, Details, Span, gathered
+from .cuts import Cut, Details, Span, cut_of, gathered
 
 LONGEST_WORD = 64  # characters; longer ones seldom come back
 
@@ -99,7 +99,7 @@ class WordPipeline:
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
-        return ids, spans if self.trim is None else self.trim.word(word, spans), (len(ids),)
+        return cut_of(ids, spans if self.trim is None else self.trim.word(word, spans), (len(ids),))
 
     def _first(self, word: str, begin: int, shift: int) -> list[Span]:
         """The spans of the first word: an added character belongs to the one behind it, and blanks at the very start
