@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, repeat
 
 from ..errors import TokenizerError
-from .bpe_bytes import BytePieces, places_of_bytes
+from .bpe_bytes import BytePieces
 from .bpe_chunks import merged_by_chunks
 from .bpe_merges import STRANGER, Merges
 from .byte_alphabet import ALPHABET, to_alphabet
 from .cuts import Span
+
+_BEGINS = [int(byte & 0xC0 != 0x80) for byte in range(256)]  # whether a byte begins a character
 
 
 class BytePairs:
@@ -110,7 +112,7 @@ class BytePairs:
         places: Sequence[int] = range(len(word))
         if self.byte_level:
             data = word.encode("utf-8", "replace")
-            symbols, places = list(to_alphabet(data)), places_of_bytes(data)
+            symbols, places = list(to_alphabet(data)), _places(data)
         else:
             symbols = [word[0], *(self.prefix + c for c in word[1:])] if self.prefix else list(word)
             symbols[-1] += self.suffix
@@ -132,6 +134,13 @@ class BytePairs:
             result += parts
             origins.extend([place] * len(parts))
         return result, origins
+
+
+def _places(data: bytes) -> Sequence[int]:
+    """The character that each byte belongs to."""
+    if data.isascii():
+        return range(len(data))
+    return array("q", accumulate(map(_BEGINS.__getitem__, data[1:]), initial=0))
 
 
 def _fused(

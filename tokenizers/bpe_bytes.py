@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import MutableSequence, Sequence
 from itertools import accumulate, chain, pairwise
-from operator import itemgetter
+from operator import itemgetter, sub
 
 from .bpe_chunks import merged_by_chunks
 from .bpe_merges import Merges
@@ -16,7 +15,7 @@ from .cuts import Span
 FEW = 24  # bytes: up to here merging is faster than walking
 MANY = 64  # characters: from here walking needs less memory
 
-_BEGINS = [int(byte & 0xC0 != 0x80) for byte in range(256)]  # whether a byte begins a character
+_LATER = bytes(range(0x80, 0xC0))  # bytes that do not begin a character
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 
 
@@ -27,6 +26,12 @@ class BytePieces:
         self._merges = merges
         walk = Walk(merges)
         self._walk = walk if walk.possible else None
+        # Of each piece: how many characters begin in it, and whether it begins inside of one.
+        self._begun = [
+            len(text if text.isascii() else text.encode("latin-1", "replace").translate(None, _LATER))
+            for text in walk.texts
+        ]
+        self._inside = ["\x80" <= text < "\xc0" for text in walk.texts]
         self._stretches = Cache(self._of_stretch)
 
     def of(self, word: str) -> MutableSequence[int]:
@@ -48,14 +53,9 @@ class BytePieces:
         """
         if len(pieces) == 1:
             return ((0, len(word)),)
-        ends = list(accumulate(map(self._merges.sizes.__getitem__, pieces)))
-        starts = [0, *ends[:-1]]
-        if word.isascii():
-            return tuple(zip(starts, ends, strict=True))
-        data = word.encode("utf-8", "replace")
-        places = places_of_bytes(data)
-        begun = array("q", accumulate(map(_BEGINS.__getitem__, data), initial=0))
-        return tuple(zip(map(places.__getitem__, starts), map(begun.__getitem__, ends), strict=True))
+        ends = list(accumulate(map(self._begun.__getitem__, pieces)))
+        starts = map(sub, [0, *ends[:-1]], map(self._inside.__getitem__, pieces))
+        return tuple(zip(starts, ends, strict=True))
 
     def _of_text(self, text: str) -> MutableSequence[int]:
         if self._walk is not None and len(text) > FEW and (pieces := self._walk.pieces(text)) is not None:
@@ -78,13 +78,6 @@ class BytePieces:
 
     def _of_stretch(self, stretch: str) -> tuple[int, ...]:
         return tuple(self._of_text(_latin(stretch)))
-
-
-def places_of_bytes(data: bytes) -> Sequence[int]:
-    """The character that each byte belongs to."""
-    if data.isascii():
-        return range(len(data))
-    return array("q", accumulate(map(_BEGINS.__getitem__, data[1:]), initial=0))
 
 
 def _latin(text: str) -> str:

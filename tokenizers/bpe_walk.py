@@ -32,7 +32,8 @@ class Walk:
         )
         self._sound: list[bool | None] = [True if made < 0 else None for made in self._made]
         self.side_by_side = Cache(self._may_stand)  # whether (left code, right code) would not have merged otherwise
-        self._codes = dict(zip(to_latin(merges.texts), range(len(codes)), strict=True))
+        self.texts = to_latin(merges.texts)  # of pieces, by code
+        self._codes = dict(zip(self.texts, range(len(codes)), strict=True))
         self._lengths = lengths_by_head(self._codes)
 
     def pieces(self, text: str) -> list[int] | None:

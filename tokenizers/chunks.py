@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
+from operator import add
 
 from .cache import Cache
-from .cuts import Cut, Details, cut_of, gathered
+from .cuts import Cut, Details, cut_of, details_of, joined, moved
 from .normalizer import BasicNormalizer
 from .pipeline import LONGEST_WORD, Model
 from .pre_tokenizer import WhitespacePunctuation
@@ -34,17 +35,17 @@ class ChunkPipeline:
         self._chunk_cuts = Cache(self._cut_chunk, longest=LONGEST_CHUNK)
         # Whether what Python takes for white space separates words or is gone.
         self._split = str.split if not any(self._spaced(ord(c)).strip(" ") for c in _PYTHON_SPACES) else _WORD.findall
-
-        self._blanks = [c for c in "\n\t\r" if self._spaced(ord(c)) == " "]  # what separates words as a blank does
+        # What separates words as a blank does.
+        self._blanks = [c for c in _PYTHON_SPACES if c != " " and self._spaced(ord(c)) == " "]
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self._chunks(text))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         chunks = self._chunks(text)
-        begins = accumulate((len(chunk) + 1 for chunk in chunks), initial=start if origins is None else 0)
-        details = gathered(list(map(self._chunk_cuts.__getitem__, chunks)), begins)
-        return details if origins is None else _moved(details, origins)
+        begins = accumulate(map(add, map(len, chunks), repeat(1)), initial=start if origins is None else 0)
+        cut = joined(list(map(self._chunk_cuts.__getitem__, chunks)), begins)
+        return details_of(cut if origins is None else moved(cut, origins))
 
     def _chunks(self, text: str) -> list[str]:
         for character in self._blanks:
@@ -80,22 +81,12 @@ class ChunkPipeline:
         cuts = list(map(self._word_cuts.__getitem__, words))
         if len(cuts) == 1:
             return cuts[0]
-        return _as_cut(gathered(cuts, accumulate(map(len, words), initial=0)))
+        return joined(cuts, accumulate(map(len, words), initial=0))
 
     def _cut_aligned(self, text: str, origins: Sequence[int]) -> Cut:
         """Of a chunk whose characters came from `origins`."""
         parts = list(map(self._table.__getitem__, map(ord, text)))
         found = list(_WORD.finditer("".join(parts)))
         cuts = [self._word_cuts[match.group()] for match in found]
-        details = gathered(cuts, [match.start() for match in found])
-        return _as_cut(_moved(details, [origin for part, origin in zip(parts, origins, strict=True) for _ in part]))
-
-
-def _moved(details: Details, origins: Sequence[int]) -> Details:
-    """Offsets in the text whose characters `origins` are."""
-    offsets = [(origins[start], origins[end - 1] + 1) for start, end in details.offsets]
-    return Details(details.ids, offsets, details.sizes)
-
-
-def _as_cut(details: Details) -> Cut:
-    return cut_of(details.ids, details.offsets, details.sizes)
+        places = [origin for part, origin in zip(parts, origins, strict=True) for _ in part]
+        return moved(joined(cuts, [match.start() for match in found]), places)

@@ -41,12 +41,23 @@ def cut_of(ids: Iterable[int], spans: Iterable[Span], sizes: Iterable[int]) -> C
     return tuple(ids), tuple(chain.from_iterable(spans)), tuple(sizes)
 
 
-def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
-    """Of stretches that begin at `begins` (which may be more)."""
+def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:
+    """Of stretches that begin at `begins` (which may be more) as one."""
     within = list(map(_BOUNDS, cuts))
     bounds = map(add, chain.from_iterable(map(repeat, begins, map(len, within))), chain.from_iterable(within))
-    return Details(
-        list(chain.from_iterable(map(_IDS, cuts))),
-        list(zip(bounds, bounds, strict=True)),
-        list(chain.from_iterable(map(_SIZES, cuts))),
+    return (
+        tuple(chain.from_iterable(map(_IDS, cuts))), tuple(bounds), tuple(chain.from_iterable(map(_SIZES, cuts))),
     )
+
+
+def moved(cut: Cut, origins: Sequence[int]) -> Cut:
+    """With bounds in the text whose characters `origins` are."""
+    ids, bounds, sizes = cut
+    after = [0, *(origin + 1 for origin in origins)]
+    starts, ends = map(origins.__getitem__, bounds[::2]), map(after.__getitem__, bounds[1::2])
+    return ids, tuple(chain.from_iterable(zip(starts, ends, strict=True))), sizes
+
+
+def details_of(cut: Cut) -> Details:
+    ids, bounds, sizes = cut
+    return Details(list(ids), list(zip(bounds[::2], bounds[1::2], strict=True)), list(sizes))
