@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, compress, count, pairwise
 from operator import itemgetter, sub
 
 from .bpe_chunks import merged_by_chunks
@@ -68,13 +68,13 @@ class BytePieces:
         such pieces together again."""
         may_stand = self._walk.side_by_side.__getitem__
         found = list(map(self._stretches.__getitem__, word))
-        firm = list(map(may_stand, zip(map(_LAST, found), map(_FIRST, found[1:]), strict=False)))
-        if not all(firm):
-            cuts = [0, *(place for place, holds in enumerate(firm, 1) if holds), len(word)]
-            found = [self._stretches[word[start:end]] for start, end in pairwise(cuts)]
-            if not all(map(may_stand, zip(map(_LAST, found), map(_FIRST, found[1:]), strict=False))):
-                return None
-        return list(chain.from_iterable(found))
+        pieces = list(chain.from_iterable(found))
+        if all(map(may_stand, pairwise(pieces))):
+            return pieces
+        seams = map(may_stand, zip(map(_LAST, found), map(_FIRST, found[1:]), strict=False))
+        cuts = [0, *compress(count(1), seams), len(word)]
+        pieces = list(chain.from_iterable([self._stretches[word[start:end]] for start, end in pairwise(cuts)]))
+        return pieces if all(map(may_stand, pairwise(pieces))) else None
 
     def _of_stretch(self, stretch: str) -> tuple[int, ...]:
         return tuple(self._of_text(_latin(stretch)))
