@@ -12,7 +12,7 @@ from itertools import accumulate, chain, repeat
 from operator import add
 
 from .cache import Cache
-from .cuts import Cut, Details, cut_of, details_of, joined, moved
+from .cuts import Cut, Details, cut_of, gathered, joined, moved
 from .normalizer import BasicNormalizer
 from .pipeline import LONGEST_WORD, Model
 from .pre_tokenizer import WhitespacePunctuation
@@ -44,8 +44,8 @@ class ChunkPipeline:
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         chunks = self._chunks(text)
         begins = accumulate(map(add, map(len, chunks), repeat(1)), initial=start if origins is None else 0)
-        cut = joined(list(map(self._chunk_cuts.__getitem__, chunks)), begins)
-        return details_of(cut if origins is None else moved(cut, origins))
+        cuts = list(map(self._chunk_cuts.__getitem__, chunks))
+        return gathered(cuts, begins) if origins is None else gathered([moved(joined(cuts, begins), origins)], [0])
 
     def _chunks(self, text: str) -> list[str]:
         for character in self._blanks:

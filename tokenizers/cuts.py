@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, count, repeat
@@ -43,11 +43,21 @@ def cut_of(ids: Iterable[int], spans: Iterable[Span], sizes: Iterable[int]) -> C
 
 def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:
     """Of stretches that begin at `begins` (which may be more) as one."""
+    ids, bounds, sizes = _rows(cuts, begins)
+    return tuple(ids), tuple(bounds), tuple(sizes)
+
+
+def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
+    """Of stretches that begin at `begins` (which may be more)."""
+    ids, bounds, sizes = _rows(cuts, begins)
+    return Details(list(ids), list(zip(bounds, bounds, strict=True)), list(sizes))
+
+
+def _rows(cuts: Sequence[Cut], begins: Iterable[int]) -> tuple[Iterable[int], Iterator[int], Iterable[int]]:
     within = list(map(_BOUNDS, cuts))
-    bounds = map(add, chain.from_iterable(map(repeat, begins, map(len, within))), chain.from_iterable(within))
-    return (
-        tuple(chain.from_iterable(map(_IDS, cuts))), tuple(bounds), tuple(chain.from_iterable(map(_SIZES, cuts))),
-    )
+    shifts = chain.from_iterable(map(repeat, begins, map(len, within)))
+    bounds = map(add, shifts, chain.from_iterable(within))
+    return chain.from_iterable(map(_IDS, cuts)), bounds, chain.from_iterable(map(_SIZES, cuts))
 
 
 def moved(cut: Cut, origins: Sequence[int]) -> Cut:
@@ -56,8 +66,3 @@ def moved(cut: Cut, origins: Sequence[int]) -> Cut:
     after = [0, *(origin + 1 for origin in origins)]
     starts, ends = map(origins.__getitem__, bounds[::2]), map(after.__getitem__, bounds[1::2])
     return ids, tuple(chain.from_iterable(zip(starts, ends, strict=True))), sizes
-
-
-def details_of(cut: Cut) -> Details:
-    ids, bounds, sizes = cut
-    return Details(list(ids), list(zip(bounds[::2], bounds[1::2], strict=True)), list(sizes))

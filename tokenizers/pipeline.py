@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Protocol
 
 from .cache import Cache
-from .cuts import Cut, Details, Span, cut_of, details_of, joined
+from .cuts import Cut, Details, Span, cut_of, gathered
 
 LONGEST_WORD = 64  # characters; longer ones seldom come back
 
@@ -91,7 +91,7 @@ class WordPipeline:
             return self._by_character(words, begins, origins)
         shift = origins.start
         begins = [begin + shift for begin in begins] if shift else begins
-        result = details_of(joined(list(map(self._word_cuts.__getitem__, words)), begins))
+        result = gathered(list(map(self._word_cuts.__getitem__, words)), begins)
         if words and (begins[0] < shift or (start == 0 and self.trim is not None)):
             first = self._first(words[0], begins[0] - shift, shift)
             result.offsets[:len(first)] = first

@@ -1,0 +1,121 @@
+"""A batch gives what its texts give one by one, and both what the Rust reference gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizer_texts import TEXTS
+
+import modelwright as mw
+from modelwright.tokenizers import Tokenizer, build_tokenizer, open_tokenizer
+from modelwright.tokenizers.bpe import BytePairs
+from modelwright.tokenizers.byte_alphabet import ALPHABET, to_alphabet
+
+reference = pytest.importorskip("tokenizers")
+
+MIXED = [
+    "", " ", "\n \t\u3000", "The house, the house.", "水火は日本語の文です。", "한국어 ไทย हिन्दी عربي",
+    "😀👩🏽\u200d🚀 ⚑\ufe0f", "The house, the house.", "a" * 90, "ab水" * 500, "É e\u0301 \x00 \x85",
+    "  two  blanks  ", "x\n\ny\r\nz", "İstanbul ΣΑΣ", *TEXTS,
+]  # fmt: skip
+SPECIALS = {
+    "roberta-base": ["<s>", "<mask>", "</s>", "<pad>"], "t5-small": ["</s>", "<extra_id_0>", "<extra_id_99>"],
+    "bert-base-uncased": ["[SEP]", "[MASK]", "[UNK]"],
+}  # fmt: skip
+
+
+def with_specials(tokens: list[str]) -> list[str]:
+    first, *others = tokens
+    more = ["".join(tokens), f"a {first}b{first} ", f"{first} 水", *(f"the {token}." for token in others)]
+    return [*MIXED, first, *more]
+
+
+def word_piece(folder: Path) -> Any:
+    made = reference.Tokenizer(reference.models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
+    made.normalizer = reference.normalizers.BertNormalizer()
+    made.pre_tokenizer = reference.pre_tokenizers.BertPreTokenizer()
+    made.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    made.post_processor = reference.processors.BertProcessing(("[SEP]", 102), ("[CLS]", 101))
+    return made
+
+
+@pytest.mark.parametrize("name", SPECIALS)
+def test_batches(shared_data: Path, name: str) -> None:
+    folder = shared_data / "tokenizers" / name
+    batch = with_specials(SPECIALS[name])
+    if name == "bert-base-uncased":
+        section = mw.load_spec("bert").tokenizer_section()
+        theirs, make = word_piece(folder), lambda: build_tokenizer(section, folder)
+    else:
+        theirs = reference.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        theirs.no_padding()
+        theirs.no_truncation()
+        make = lambda: open_tokenizer(folder / "tokenizer.json")  # noqa: E731
+    wanted = theirs.encode_batch(batch)
+    check_ids(make, batch, [each.ids for each in wanted])
+    ours = make()
+    for _ in range(2):  # the second time from the caches
+        got = ours(batch, return_offsets_mapping=True, return_special_tokens_mask=True)
+        assert got.input_ids == [each.ids for each in wanted]
+        assert got.offset_mapping == [each.offsets for each in wanted]
+        assert got.special_tokens_mask == [each.special_tokens_mask for each in wanted]
+        assert [got.word_ids(row) for row in range(len(batch))] == [each.word_ids for each in wanted]
+
+
+def test_batches_of_sentencepiece(shared_data: Path) -> None:
+    """Special tokens as in the Rust library, all other text as in sentencepiece."""
+    folder, specials = shared_data / "tokenizers" / "t5-base", SPECIALS["t5-small"]
+    section = mw.load_spec("t5").tokenizer_section()
+    rust = reference.Tokenizer.from_file(str(folder.with_name("t5-small") / "tokenizer.json"))
+    rust.no_padding()
+    rust.no_truncation()
+    library = pytest.importorskip("sentencepiece").SentencePieceProcessor(str(folder / "spiece.model"))
+    batch = with_specials(specials)
+    wanted = [
+        rust.encode(text).ids if any(token in text for token in specials) else [*library.encode(text), 1]
+        for text in batch
+    ]
+    check_ids(lambda: build_tokenizer(section, folder), batch, wanted)
+
+
+def check_ids(make: Callable[[], Tokenizer], batch: list[str], wanted: list[list[int]]) -> None:
+    """A new tokenizer for each way, so that none has what another one has found."""
+    together, alone, detailed = make(), make(), make()
+    assert together(batch).input_ids == wanted == together(batch).input_ids
+    for text, ids in zip(batch, wanted, strict=True):
+        assert alone(text).input_ids == ids, text
+    assert detailed(batch, return_offsets_mapping=True).input_ids == wanted
+    words = [["a", text, "水"] for text in batch]
+    singly = [alone(each, is_split_into_words=True).input_ids for each in words]
+    assert together(words, is_split_into_words=True).input_ids == singly
+
+
+PIECES = sorted({
+    text[start:end] for text in map(to_alphabet, ("水火é水", "ж水жé", "火火火", "ab é", "🚀水"))
+    for start in range(len(text)) for end in range(start + 1, start + 5)
+})  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    merges=st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(PIECES)), unique=True, max_size=60),
+    word=st.text("水火éж🚀 ab", min_size=1, max_size=40),
+)
+def test_characters_of_several_bytes_meet_as_if_bytes_had_merged(merges: list[tuple[str, str]], word: str) -> None:
+    known = [*ALPHABET]
+    kept = []
+    for left, right in sorted(merges, key=lambda pair: len(pair[0] + pair[1])):
+        if left in known and right in known and left + right in PIECES:
+            kept.append((left, right))
+            known += [left + right] if left + right not in known else []
+    ids = {piece: number for number, piece in enumerate(known)}
+    theirs = reference.Tokenizer(reference.models.BPE(ids, kept))
+    theirs.pre_tokenizer = reference.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    wanted = theirs.encode(word)
+    ours = BytePairs(ids, merges=kept, byte_level=True)
+    assert ours.cut(word) == (tuple(wanted.ids), tuple(wanted.offsets)) and ours.ids(word) == tuple(wanted.ids)
