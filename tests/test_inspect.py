@@ -122,7 +122,7 @@ def test_what_cannot_be_opened(run, content: bytes, message: str, tmp_path: Path
 
 
 def info(*shape: int) -> TensorInfo:
-    return TensorInfo(shape, torch.float32, Path())
+    return TensorInfo(shape, "float32", Path())
 
 
 def test_folding() -> None:

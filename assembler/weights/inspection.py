@@ -18,7 +18,7 @@ from .guess import guess
 from .names import CONFIG, OWN_FORMAT, SPEC, read_json
 from .patterns import stored_names
 from .settings import find_untold, read_settings
-from .shown import dtype_of, megabytes, numel, short, size_of, table
+from .shown import megabytes, numel, short, size_of, table
 
 OPTIONS = ("args", "cfg", "params")  # where training programs keep their options beside the weights
 SHOWN = 12  # values of a config, entries beside the tensors
@@ -57,7 +57,7 @@ class Inspection:
         """For `--json`: every tensor by itself."""
         facts = {key: value for key, value in vars(self).items() if key not in ("tensors", "problems")}
         tensors = {
-            name: {"shape": list(info.shape), "dtype": dtype_of(info), "bytes": size_of(info), "file": str(info.file)}
+            name: {"shape": list(info.shape), "dtype": info.dtype, "bytes": size_of(info), "file": str(info.file)}
             for name, info in self.tensors.items()
         }
         total = {"tensors": len(tensors), "values": self.values, "bytes": self.bytes}
@@ -88,7 +88,7 @@ class Inspection:
         return "\n".join(lines)
 
     def _total(self) -> str:
-        dtypes = ", ".join(dict.fromkeys(dtype_of(info) for info in self.tensors.values()))
+        dtypes = ", ".join(dict.fromkeys(info.dtype for info in self.tensors.values()))
         return f"{len(self.tensors)} tensors, {self.values:,} values, {megabytes(self.bytes)}, {dtypes}"
 
 

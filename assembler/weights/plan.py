@@ -10,11 +10,12 @@ from typing import Any
 from ...errors import Diagnostic, Note, WeightsError, did_you_mean
 from ..assemble import Skeleton, assemble_whole
 from ..stores import TensorInfo
-from .mapping import HEADS, IDENTITY, ZEROS, Source, canonical_names, names_of_absent
+from .mapping import IDENTITY, ZEROS, Source, canonical_names, names_of_absent
 from .names import OWN_FORMAT
 from .ops import OpError, Pipeline
-from .patterns import stored_names
+from .patterns import HEADS, stored_names
 from .report import fold
+from .stored import Stored
 
 
 @dataclass
@@ -30,43 +31,6 @@ class Plan:
     unused: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
-
-
-class Stored:
-    """The names of a checkpoint, as the mapping sees them: old spellings renewed, the file's prefix decided."""
-
-    def __init__(self, tensors: Mapping[str, TensorInfo], section: Mapping[str, Any]) -> None:
-        self.tensors = tensors
-        self.actual = {name: name for name in tensors}
-        for old, new in (section.get("accept") or {}).items():
-            for name in tensors:
-                renewed = name.removesuffix(old) + new
-                if name.endswith(old) and renewed not in tensors:
-                    del self.actual[name]
-                    self.actual[renewed] = name
-        self.prefixes: list[str] = section.get("prefix") or [""]
-        self.prefix = self.prefixes[0]
-        self._twins: dict[str, list[str]] = {}
-        for twin, name in (section.get("duplicates") or {}).items():
-            self._twins.setdefault(name, []).append(twin)
-
-    def bare_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every shape by name, with and without what may be a prefix."""
-        return {name.removeprefix(prefix): self.shape(name) for prefix in (*self.prefixes, "") for name in self.actual}
-
-    def decide(self, sources: list[Source]) -> None:
-        """Settle the prefix: the one with which most tensors of the body are there."""
-        body = [source.stored for source in sources if source.body]
-        self.prefix = max(self.prefixes, key=lambda prefix: sum(prefix + name in self.actual for name in body))
-
-    def names(self, source: Source) -> list[str]:
-        """Where a source's tensor may stand, the usual name first. The twin of a part may be a head's."""
-        prefix = self.prefix if source.body else ""
-        twins = [before + twin for twin in self._twins.get(source.stored, ()) for before in dict.fromkeys((prefix, ""))]
-        return [prefix + source.stored, *twins]
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self.tensors[self.actual[name]].shape)
 
 
 def read_through(

@@ -15,8 +15,8 @@ from .config import read_config
 from .gin import read_gin
 from .names import parts, read_json
 from .patterns import stored_names
-from .plan import Stored
 from .shapes import read_shapes
+from .stored import Stored
 
 FEW = 256  # layers, which are built soon even if a file has none of them
 
