@@ -12,7 +12,6 @@ from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
 from ..stores import Store, bundle_index, is_archive, open_store, unpack
 from .guess import guess
 from .names import CONFIG, GENERATION, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
-from .releases import fetch_release, fetch_repository
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +53,8 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     path = Path(text).expanduser()
     if path.exists() or bundle_index(path):
         return _local(text, path, cache_dir)
+    from .releases import fetch_release, fetch_repository
+
     found = find_named(text)
     if found.is_release:
         checkpoint = _local(text, fetch_release(found, cache_dir), cache_dir)

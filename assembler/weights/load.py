@@ -49,7 +49,7 @@ def load(
         weights=name, format=format, files=[str(path) for path in store.paths], dtype=str(dtype).removeprefix("torch."),
         tensors=len(shapes) - len(plan.fresh) - len(plan.missing),
         values=sum(p.numel() for key, p in model.named_parameters() if key not in {*plan.missing, *plan.fresh}),
-        seconds=time.perf_counter() - start, fresh=plan.fresh, missing=list(plan.missing),
+        seconds=time.perf_counter() - start, fresh=plan.fresh, missing=plan.missing,
         tied=[tie.name for tie in skeleton.ties], unused=plan.unused, duplicates=[n for n, _ in plan.duplicates],
         ignored=plan.ignored, unexpected=plan.unexpected, verified=verify and not dry_run,
     )  # fmt: skip

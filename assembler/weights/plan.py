@@ -26,7 +26,8 @@ class Plan:
     duplicates: list[tuple[str, Source]] = field(default_factory=list)
     constants: dict[str, str] = field(default_factory=dict)  # our name -> what it is, since no tensor says
     fresh: list[str] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)  # our name -> the stored name looked for, if it has one
+    missing: list[str] = field(default_factory=list)
+    looked_for: dict[str, str] = field(default_factory=dict)  # missing, as stored; without those that have no place
     misshapen: list[tuple[str, str]] = field(default_factory=list)  # our name, what is wrong
     unused: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -113,7 +114,9 @@ def _sort_missing(
         if owner is not None and not any(other.startswith(owner + ".") for other in covered):
             plan.fresh.append(name)
         else:
-            plan.missing[name] = stored.names(expected[name])[0] if name in expected else ""
+            plan.missing.append(name)
+            if name in expected:
+                plan.looked_for[name] = stored.names(expected[name])[0]
 
 
 def _sort_leftovers(
@@ -148,7 +151,7 @@ def check_plan(plan: Plan, name: str, *, allow_missing: bool, allow_unexpected: 
     problems = []
     if plan.misshapen:
         if allow_missing:
-            plan.missing |= {target: "" for target, _ in plan.misshapen}
+            plan.missing += dict.fromkeys(target for target, _ in plan.misshapen)
             plan.misshapen = []
         else:
             rows: dict[str, list[str]] = {}
@@ -165,10 +168,9 @@ def check_plan(plan: Plan, name: str, *, allow_missing: bool, allow_unexpected: 
     if plan.missing and not allow_missing:
         candidates = fold(plan.unexpected)
         notes = []
-        placed = {name: looked_for for name, looked_for in plan.missing.items() if looked_for}
-        homeless = fold(name for name in plan.missing if name not in placed)
+        homeless = fold(name for name in plan.missing if name not in plan.looked_for)
         notes += [Note(f"{row}   files of this format have no place for it") for row in homeless]
-        for row, looked_for in zip(fold(placed), fold(placed.values()), strict=False):
+        for row, looked_for in zip(fold(plan.looked_for), fold(plan.looked_for.values()), strict=False):
             hint = did_you_mean(looked_for, candidates) if candidates else ""
             notes.append(Note(f"{row}   looked for as {looked_for}" + (f"   {hint}" if "mean" in hint else "")))
         problems.append(

@@ -63,24 +63,39 @@ def join_parts(store: PartedStore, section: Mapping[str, Any], *, name: str) -> 
 
 
 def has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:
-    """Whether the config that a format calls its own is there; it may have none."""
-    return not (rules.get("file") or rules.get("inside")) or find_config(checkpoint, rules)[0] is not None
+    """Whether the config that a format calls its own is there; it may have none. No file is read."""
+    if not (rules.get("file") or rules.get("inside")):
+        return True
+    return _opened_config(checkpoint, rules)[0] is not None or _config_file(checkpoint, rules) is not None
 
 
 def find_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """The config that a format calls its own, and its name: the caller's, one among the tensors, or a file."""
-    if checkpoint.config_given or not (rules.get("file") or rules.get("inside")):
+    config, name = _opened_config(checkpoint, rules)
+    if config is not None or (path := _config_file(checkpoint, rules)) is None:
+        return config, name
+    return (read_gin if path.suffix == ".gin" else read_json)(path), str(path)
+
+
+def _opened_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The config if it is the caller's, among the tensors, or the file that was opened with them."""
+    names = [Path(name).name for name in _texts(rules.get("file"))]
+    if checkpoint.config_given or not (names or rules.get("inside")):
         return checkpoint.config, checkpoint.config_name
     for place in _texts(rules.get("inside")):
         if (found := _inside(checkpoint, place)) is not None:
             return found, f"`{place}` in {checkpoint.name}"
-    names = list(_texts(rules.get("file")))
-    if checkpoint.config is not None and Path(checkpoint.config_name).name in [Path(name).name for name in names]:
+    if checkpoint.config is not None and Path(checkpoint.config_name).name in names:
         return checkpoint.config, checkpoint.config_name
-    path = next((path for name in names for path in _beside(checkpoint, name) if path.is_file()), None)
-    if path is None:
-        return None, ""
-    return (read_gin if path.suffix == ".gin" else read_json)(path), str(path)
+    return None, ""
+
+
+def _config_file(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> Path | None:
+    """Another file that the format calls its config."""
+    if checkpoint.config_given:
+        return None
+    names = _texts(rules.get("file"))
+    return next((path for name in names for path in _beside(checkpoint, name) if path.is_file()), None)
 
 
 def _inside(checkpoint: Checkpoint, place: str) -> dict[str, Any] | None:
