@@ -21,7 +21,7 @@ from .weights.guess import guess
 from .weights.load import initialise, load
 from .weights.names import SPEC, read_json
 from .weights.report import LoadReport
-from .weights.settings import has_config, join_parts, read_settings
+from .weights.settings import always, has_config, join_parts, read_settings
 
 #: What parameters can be.
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -130,8 +130,12 @@ def settle(
     format = _format(loaded, checkpoint)
     if checkpoint is not None and isinstance(checkpoint.store, PartedStore):
         join_parts(checkpoint.store, loaded.sections["weights"][format], name=checkpoint.name)
-    loaded, values = read_settings(loaded, checkpoint, format, allow_unknown=allow_unexpected)
-    return loaded, checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else ""), format
+    if checkpoint is None or not format:
+        return loaded, checked_hparams(loaded), format
+    values = read_settings(loaded, checkpoint, format, allow_unknown=allow_unexpected)
+    if said := always(loaded, format):
+        loaded = loaded.with_overrides(said)
+    return loaded, checked_hparams(loaded, values, source=checkpoint.config_name), format
 
 
 def kept_config(spec: Spec, checkpoint: Checkpoint | None, format: str) -> dict[str, Any]:

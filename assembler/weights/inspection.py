@@ -146,7 +146,7 @@ def _tell_settings(result: Inspection, checkpoint: Checkpoint) -> None:
         result.config = dict(spec.hparams()) if result.format == OWN_FORMAT else result.config
         return
     try:
-        _, values = read_settings(spec, checkpoint, result.format, allow_unknown=True, allow_untold=True)
+        values = read_settings(spec, checkpoint, result.format, allow_unknown=True, allow_untold=True)
     except ModelwrightError as error:
         result.problems += error.diagnostics
         result.config = _scalars(checkpoint.config or {}) or result.config

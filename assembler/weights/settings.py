@@ -22,16 +22,14 @@ FEW = 256  # layers, which are built soon even if a file has none of them
 
 
 def read_settings(
-    spec: Spec, checkpoint: Checkpoint | None, format: str, *, allow_unknown: bool = False, allow_untold: bool = False
-) -> tuple[Spec, dict[str, Any]]:
-    """The spec with what the format says of every checkpoint, and the hparams that this one tells, less those that the
-    spec or the caller states explicitly.
+    spec: Spec, checkpoint: Checkpoint, format: str, *, allow_unknown: bool = False, allow_untold: bool = False
+) -> dict[str, Any]:
+    """The hparams that a checkpoint tells, less those that the spec or the caller states explicitly, or its format of
+    every checkpoint.
 
     Shapes beat the config. WeightsError if the config does not fit, or an hparam is told by nobody (which
     `allow_untold` lets pass).
     """
-    if checkpoint is None or not format:
-        return spec, {}
     explicit = spec.composition.explicit
     rules = spec.sections["configs"].get(format) or {}
     config, name = find_config(checkpoint, rules)
@@ -49,9 +47,13 @@ def read_settings(
             _check_told(spec, format, values, checkpoint.name)
     if "num_labels" in explicit and "id2label" not in explicit:
         values.pop("id2label", None)  # the names of other labels
-    always = {name: value for name, value in (rules.get("always") or {}).items() if name not in explicit}
-    spec = spec.with_overrides(always) if always else spec
-    return spec, {name: value for name, value in values.items() if name not in {*explicit, *always}}
+    return {name: value for name, value in values.items() if name not in {*explicit, *always(spec, format)}}
+
+
+def always(spec: Spec, format: str) -> dict[str, Any]:
+    """What a format says of every checkpoint, less what the spec or the caller states explicitly."""
+    said = (spec.sections["configs"].get(format) or {}).get("always") or {}
+    return {name: value for name, value in said.items() if name not in spec.composition.explicit}
 
 
 def join_parts(store: PartedStore, section: Mapping[str, Any], *, name: str) -> None:
