@@ -132,7 +132,7 @@ def _metadata(metadata: object) -> dict[str, str]:
 
 def _place(name: str, entry: object) -> Location:
     """What an entry of the header says."""
-    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+    if not isinstance(entry, dict) or not entry.keys() >= {"dtype", "shape", "data_offsets"}:
         raise _damaged(f"{quoted(name)} does not have a type, a shape and offsets")
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     numbers = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
