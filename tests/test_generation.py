@@ -239,7 +239,7 @@ def test_a_cache_takes_only_what_differs(model: mw.Model) -> None:
     assert cache[0][0].data_ptr() == storage, "there was room from the start"
 
 
-@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("rows", [1, 2, 4, 33])
 def test_arranged_weights_are_the_same(rows: int, tmp_path: Path) -> None:
     """Shapes, values, ties and files; only strides differ, and for one row those of wide matrices alone."""
     model = built()
@@ -247,6 +247,7 @@ def test_arranged_weights_are_the_same(rows: int, tmp_path: Path) -> None:
     text = model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET)
     mw.arrange(model, rows)
     assert model.heads.causal_lm.projection.weight is model.embeddings.token.weight
+    assert (model.heads.causal_lm.projection.panels is None) == (rows != 4)
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, before[name]) and parameter.requires_grad
         wide = name.endswith("intermediate.weight") or name == "embeddings.token.weight"
@@ -512,6 +513,22 @@ def test_compiled_steps_are_whole_and_the_same(spec: str, monkeypatch: pytest.Mo
         assert len(graphs) == number + 1
     model.generate(ids(seed=9), compile=True, max_new_tokens=14, **QUIET)
     assert len(graphs) == len(calls), "another text of about that length runs the same code"
+
+
+def test_compiled_steps_of_arranged_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One graph, and none of it reads a copy of a weight that was written to."""
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda step, **options: compile(step, backend="eager", **options))
+    model = built()
+    options = {"max_new_tokens": 10, "num_beams": 3, **QUIET}
+    first = model.generate(ids(), **options)
+    mw.arrange(model, 6)
+    assert torch.equal(first, model.generate(ids(), compile=True, **options))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)))
+    second = model.generate(ids(), compile=True, **options)
+    assert not torch.equal(second, first) and torch.equal(second, model.generate(ids(), **options))
 
 
 # command line
