@@ -34,10 +34,6 @@ import torch
 import modelwright as mw
 from modelwright.assembler.stores import open_store
 """ + READY
-LOOK = START + """
-from modelwright.assembler.stores import open_store
-from modelwright.assembler.weights.inspection import inspect
-""" + READY
 THEIRS = START + """
 import tensorflow as tf
 """ + READY + """
@@ -62,10 +58,16 @@ LINES: list[tuple[str, str, str | None]] = [
         "import torch / tensorflow", START + "import torch\nsize = 1\n" + READY,
         START + "import tensorflow\nsize = 1\n" + READY,
     ),
-    ("open: names, shapes, types", LOOK + "size = len(open_store(sys.argv[1]).tensors)", THEIRS + "size = len(shapes)"),
+    (
+        "open: names, shapes, types",
+        START + "from modelwright.assembler.stores import open_store\n" + READY
+        + "size = len(open_store(sys.argv[1]).tensors)",
+        THEIRS + "size = len(shapes)",
+    ),
     (
         "inspect / convert",
-        LOOK + "found = inspect(sys.argv[1])\n"
+        START + "from modelwright.assembler.weights.inspection import inspect\n" + READY
+        + "found = inspect(sys.argv[1])\n"
         "assert found.family == ['bert'] and found.config\n"
         "size = len(found.tensors)",
         CONVERT,

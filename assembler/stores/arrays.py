@@ -106,10 +106,10 @@ def scalar(dtype: object, content: object) -> object:
     if not isinstance(dtype, StoredDtype) or not isinstance(content, bytes | str):
         raise TypeError("a NumPy value without type or bytes")
     kind = dtype.name.lstrip("<>=|")
+    if kind in DTYPES and len(content) != ITEMSIZE[DTYPES[kind]]:
+        raise TypeError("a NumPy number of the wrong size")
     if kind not in _NUMBERS:
         return StoredArray(dtype.name, (), False, content)
-    if len(content) != ITEMSIZE[DTYPES[kind]]:
-        raise TypeError("a NumPy number of the wrong size")
     return struct.unpack((">" if dtype.name[0] == ">" else "<") + _NUMBERS[kind], _bytes(content))[0]
 
 

@@ -115,7 +115,7 @@ def _sort_missing(
             plan.fresh.append(name)
         else:
             plan.missing.append(name)
-            if name in expected:
+            if name in expected and expected[name].stored:
                 plan.looked_for[name] = stored.names(expected[name])[0]
 
 

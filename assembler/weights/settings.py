@@ -1,4 +1,5 @@
-"""What a checkpoint says of its hparams: in a config beside the tensors or among them, and by their shapes."""
+"""The format of a checkpoint, and what it says of its hparams: in a config beside the tensors or among them, and by
+their shapes."""
 
 from __future__ import annotations
 
@@ -9,16 +10,40 @@ from typing import Any
 
 from ...errors import Diagnostic, Note, WeightsError
 from ..language.spec import Spec
-from ..stores import PartedStore
+from ..stores import KINDS, PartedStore
 from .checkpoint import Checkpoint
 from .config import read_config
 from .gin import read_gin
-from .names import parts, read_json
+from .guess import guess
+from .names import SPEC, parts, read_json
 from .patterns import stored_names
 from .shapes import read_shapes
 from .stored import Stored
 
 FEW = 256  # layers, which are built soon even if a file has none of them
+
+
+def find_format(spec: Spec, checkpoint: Checkpoint | None) -> str:
+    """The spec's format that the checkpoint is in: of those that come in this kind of file the one whose names it has,
+    else the first. For a state dict or a config, the first of all that fits. Empty for what lies beside its spec, under
+    our own names."""
+    if checkpoint is not None and checkpoint.config is None and Path(checkpoint.spec or "").name == SPEC:
+        return ""
+    formats = spec.sections["weights"]
+    if checkpoint is None or checkpoint.store is None:
+        return next(iter(formats), "")
+    kind = checkpoint.store.name
+    known = kind in KINDS
+    fitting = [name for name, section in formats.items() if not known or kind in (section.get("store") or KINDS)]
+    if checkpoint.format in fitting:
+        return checkpoint.format
+    if formats and not fitting:
+        raise WeightsError(f"{spec.name} has no format that comes in {kind} files")
+    if len(fitting) > 1:
+        fitting = [one.format for one in guess(checkpoint.store.tensors, [spec]) if one.format in fitting] or fitting
+        having = [name for name in fitting if _has_config(checkpoint, spec.sections["configs"].get(name) or {})]
+        fitting = having or fitting
+    return fitting[0] if fitting else ""
 
 
 def read_settings(
@@ -64,7 +89,7 @@ def join_parts(store: PartedStore, section: Mapping[str, Any], *, name: str) -> 
     store.join({stored: next((rules[rule] for rule in rules if rule.fullmatch(stored)), None) for stored in shapes})
 
 
-def has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:
+def _has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:
     """Whether the config that a format calls its own is there; it may have none. No file is read."""
     if not (rules.get("file") or rules.get("inside")):
         return True
