@@ -129,7 +129,7 @@ class Model(nn.Module):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         return_dict: bool = True,
-        logits_to_keep: int = 0,
+        logits_to_keep: int | Tensor = 0,
         **labels: Any,
     ) -> ModelOutput | tuple[Any, ...]:
         """Run the model on `input_ids` [B, L] (or `inputs_embeds` [B, L, D]) and whatever else its blocks read.
@@ -143,7 +143,7 @@ class Model(nn.Module):
             output_hidden_states: return what each layer got and gave.
             output_attentions: return attention probabilities (slower: no fused kernels).
             return_dict: False for a plain tuple.
-            logits_to_keep: positions at the end that heads are run on; 0 for all.
+            logits_to_keep: positions that heads are run on: so many at the end, or those of a tensor [K]; 0 for all.
             labels: what the heads are to predict, named as in `self.labels`.
         """
         given = {
@@ -172,8 +172,9 @@ class Model(nn.Module):
             context.past_key_values = KeyValueCache()
         outputs = self._run((name for name in self.part_names if name not in self.encoder_names), context)
 
-        if logits_to_keep:
-            outputs = {name: v[:, -logits_to_keep:] if v.dim() == 3 else v for name, v in outputs.items()}
+        if isinstance(logits_to_keep, Tensor) or logits_to_keep:
+            kept = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-logits_to_keep, None)
+            outputs = {name: v[:, kept] if v.dim() == 3 else v for name, v in outputs.items()}
         result = self._run_heads(outputs, context, labels) if self.runs else ModelOutput(**outputs)
         for name, values in context.collected.items():
             setattr(result, name if encoded is None or name not in STATES else f"decoder_{name}", tuple(values))
