@@ -60,6 +60,7 @@ def test_sampled_beams_are_reproducible_and_differ_from_the_best(model: mw.Model
 
 PADDED = {
     "gpt2": ("causal_lm", {}), "gpt": ("causal_lm", {}), "ctrl": ("causal_lm", {"intermediate_size": 20}),
+    "llama": ("causal_lm", {"intermediate_size": 20}),
     "xlnet": ("causal_lm", {"intermediate_size": 20, "max_position_embeddings": None}),
     "xlm": ("causal_lm", {"causal": True}),
     "transfo_xl": ("causal_lm", {"attention_head_size": 8, "intermediate_size": 20, "cutoffs": [10, 20],
@@ -212,7 +213,7 @@ def test_a_stream_is_one_text(model: mw.Model) -> None:
 # compiled
 
 
-@pytest.mark.parametrize("spec", ["gpt2", "bart", "t5"])
+@pytest.mark.parametrize("spec", ["gpt2", "llama", "bart", "t5"])
 def test_compiled_steps_are_whole_and_the_same(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One graph for all steps of a call: no break, nothing compiled again as the text grows."""
     compile, graphs = torch.compile, []
@@ -224,7 +225,7 @@ def test_compiled_steps_are_whole_and_the_same(spec: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch, "compile", lambda step, **options: compile(step, backend=backend, **options))
     small = {"intermediate_size": 20} | ({"attention_head_size": 8} if spec == "t5" else {})
     small |= {"max_position_embeddings": None} if spec == "t5" else {}
-    model = built(spec, "causal_lm" if spec == "gpt2" else "seq2seq_lm", **small)
+    model = built(spec, "causal_lm" if spec in ("gpt2", "llama") else "seq2seq_lm", **small)
     mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
     calls = [{}, {"attention_mask": mask}, {"num_beams": 3}, {"penalty_alpha": 0.4, "top_k": 3}]
     for number, options in enumerate(calls):
