@@ -15,7 +15,7 @@ from tokenizer_texts import TEXTS, real_texts
 
 import modelwright as mw
 from modelwright.tokenizers import Tokenizer, build_tokenizer, open_tokenizer
-from modelwright.tokenizers.normal_forms import Precompiled
+from modelwright.tokenizers.character_map import Precompiled
 
 reference = pytest.importorskip("tokenizers")
 sentencepiece = pytest.importorskip("sentencepiece")

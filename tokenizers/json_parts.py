@@ -9,12 +9,12 @@ from typing import Any
 
 from ..errors import TokenizerError, did_you_mean
 from .bpe import BytePairs
+from .character_map import Precompiled
 from .decoder import SuffixDecoder, WordPieceDecoder
 from .decoder_chain import Blank, StripCharacter, Substitute, Whole, bytes_to_text, fuse, join_bytes
 from .normal_forms import (
     Bytes,
     Lowercase,
-    Precompiled,
     Prepend,
     Replace,
     SpacesAndControls,
