@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, chain
 
 from .cache import Cache
 from .cuts import Cut, Details, gathered
@@ -12,14 +13,33 @@ from .word_chain import WordChain
 
 class ChainPipeline(WordPipeline):
     """Word by word. What each is cut into is looked up, wherever it stands and also where characters have moved.
-    Offsets are not trimmed; an added character belongs to the one behind it."""
+    Offsets are not trimmed; an added character belongs to the one behind it.
+
+    Where both the normalizer and the chain do the same with what stands between two blanks, wherever that is, whole
+    such stretches are looked up.
+    """
 
     def __init__(self, normalizer: Normalizer, pre_tokenizer: WordChain, model: Model) -> None:
         super().__init__(normalizer, pre_tokenizer, model)
         self._added_cuts = Cache(self._cut_added, longest=LONGEST_WORD)
+        self._by_stretches = pre_tokenizer.between_blanks and hasattr(normalizer, "between_blanks")
+        self._stretch_ids = Cache(self._ids_between_blanks, longest=LONGEST_WORD)
+        self._stretch_cuts = Cache(self._cut_between_blanks, longest=LONGEST_WORD)
+
+    def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
+        if self._by_stretches and not normalized:
+            found = list(map(self._stretch_ids.__getitem__, text.split(" ")))
+            if None not in found:
+                return list(chain.from_iterable(found))
+        return super().ids(text, start, normalized)
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
+            if self._by_stretches:
+                stretches = text.split(" ")
+                cuts = list(map(self._stretch_cuts.__getitem__, stretches))
+                if None not in cuts:
+                    return gathered(cuts, accumulate((len(each) + 1 for each in stretches), initial=start))
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         pieces = self.pre_tokenizer.pieces(text, start == 0)
@@ -38,3 +58,15 @@ class ChainPipeline(WordPipeline):
         """Of a word whose first characters were added."""
         ids, spans, *numbers = self._word_cuts[word]
         return ids, tuple((max(a - added, 0), max(b - added, 1)) for a, b in spans), *numbers
+
+    def _ids_between_blanks(self, stretch: str) -> tuple[int, ...] | None:
+        """None: it depends on what stands around it."""
+        text = self.normalizer.between_blanks(stretch)
+        return None if text is None else tuple(super().ids(text, normalized=True))
+
+    def _cut_between_blanks(self, stretch: str) -> Cut | None:
+        if self.normalizer.between_blanks(stretch) is None:
+            return None
+        text, origins = self.normalizer.align(stretch)
+        ids, spans, words = self.details(text, 0, origins)
+        return ids, spans, words, words[-1] + 1 if words else 0

@@ -62,8 +62,12 @@ class Precompiled:
             start = end + 1
         return self._blank.join(parts), origins[:len(origins) - len(self._blank)]
 
+    def between_blanks(self, chunk: str) -> str | None:
+        """What a stretch without blanks becomes wherever it stands between blanks that stay; None if one of them
+        makes a grapheme with it."""
+        return self._chunk(chunk) if self._blank == " " else None
+
     def _chunk(self, chunk: str) -> str | None:
-        """What a stretch between blanks becomes; None if one of them makes a grapheme with it."""
         if chunk.isascii():
             return chunk if self._same_ascii.issuperset(chunk) else self._mapped(chunk)
         if _JOINING.search(chunk):

@@ -133,7 +133,9 @@ PRE_TOKENIZERS: dict[str, Callable[[Part], list[Step]]] = {
     "Whitespace": lambda part: [
         Cut(SplitPattern(rf"{_WORD}+|(?:(?!{_WORD})[^{WHITE_SPACE.pattern()}])+"), "removed", True)
     ],
-    "WhitespaceSplit": lambda part: [Cut(SplitPattern(f"[^{WHITE_SPACE.pattern()}]+"), "removed", True)],
+    "WhitespaceSplit": lambda part: [
+        Cut(SplitPattern(f"[^{WHITE_SPACE.pattern()}]+"), "removed", invert=True, drops_blanks=True)
+    ],
     "Punctuation": lambda part: [Cut(SplitPattern(_MARK), behavior(part))],
     "Digits": lambda part: [
         Cut(SplitPattern(r"\p{N}"), "isolated" if part.get("individual_digits") else "contiguous")

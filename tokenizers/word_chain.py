@@ -17,6 +17,7 @@ _LONGEST = 64  # characters of a piece that is remembered; longer ones seldom co
 
 class Step(Protocol):
     everywhere: bool  # whether it does the same with a piece wherever it stands
+    drops_blanks: bool  # whether blanks belong to no word
 
     def __call__(self, pieces: list[Piece], first: bool) -> list[Piece]: ...
 
@@ -30,6 +31,8 @@ class WordChain:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = list(steps)
         self._everywhere = bool(steps) and all(step.everywhere for step in steps)
+        #: Whether what stands between blanks gives the same words wherever it stands.
+        self.between_blanks = self._everywhere and self.steps[0].drops_blanks
         self._later = Cache(self._of_piece, longest=_LONGEST)
 
     def split(self, text: str, first: bool) -> list[str]:
@@ -68,8 +71,10 @@ class Cut:
 
     everywhere = True
 
-    def __init__(self, pattern: SplitPattern, behavior: str, invert: bool = False) -> None:
-        self._pattern, self._invert = pattern, invert
+    def __init__(
+        self, pattern: SplitPattern, behavior: str, invert: bool = False, drops_blanks: bool = False
+    ) -> None:
+        self._pattern, self._invert, self.drops_blanks = pattern, invert, drops_blanks
         self._behave = BEHAVIORS[behavior]
         self._keeps_matches = invert and self._behave is _removed
 
@@ -153,6 +158,8 @@ class Blanks:
     """Blanks become `replacement`, which is also put in front: `scheme` always, first (only at the start of a text) or
     never. `split`: each one begins a word."""
 
+    drops_blanks = False
+
     def __init__(self, replacement: str, scheme: str, split: bool) -> None:
         if len(replacement) != 1:
             raise ValueError(f"the replacement of blanks is {replacement!r}, not one character")
@@ -196,6 +203,7 @@ class Prefix:
     """A blank in front of a piece that has none."""
 
     everywhere = True
+    drops_blanks = False
 
     def __call__(self, pieces: list[Piece], first: bool) -> list[Piece]:
         return [piece if piece[0][0] == " " else (" " + piece[0], piece[1], piece[2] + 1) for piece in pieces]
