@@ -8,7 +8,7 @@ from itertools import accumulate, chain
 from .cache import Cache
 from .cuts import Cut, Details, gathered
 from .pipeline import LONGEST_WORD, Model, Normalizer, WordPipeline
-from .word_chain import WordChain
+from .word_chain import Piece, WordChain
 
 
 class ChainPipeline(WordPipeline):
@@ -43,30 +43,48 @@ class ChainPipeline(WordPipeline):
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         pieces = self.pre_tokenizer.pieces(text, start == 0)
-        cuts = [
+        return _placed([
             self._word_cuts[word] if not added else self._added_cuts[word] if added == 1
-            else self._cut_added(word, added)
+            else _behind(self._word_cuts[word], added)
             for word, _, added in pieces
-        ]
-        if isinstance(origins, range):
-            return gathered(cuts, [begin + origins.start for _, begin, _ in pieces])
-        details = gathered(cuts, [begin for _, begin, _ in pieces])
-        details.offsets[:] = [(origins[first], origins[last - 1] + 1) for first, last in details.offsets]
-        return details
+        ], pieces, origins)
 
-    def _cut_added(self, word: str, added: int = 1) -> Cut:
-        """Of a word whose first characters were added."""
-        ids, spans, *numbers = self._word_cuts[word]
-        return ids, tuple((max(a - added, 0), max(b - added, 1)) for a, b in spans), *numbers
+    def _cut_added(self, word: str) -> Cut:
+        return _behind(self._word_cuts[word], 1)
 
     def _ids_between_blanks(self, stretch: str) -> tuple[int, ...] | None:
         """None: it depends on what stands around it."""
         text = self.normalizer.between_blanks(stretch)
-        return None if text is None else tuple(super().ids(text, normalized=True))
+        if text is None:
+            return None
+        words = self.pre_tokenizer.words(text)
+        if len(words) == 1:
+            return self.model.ids(words[0])
+        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
 
     def _cut_between_blanks(self, stretch: str) -> Cut | None:
-        if self.normalizer.between_blanks(stretch) is None:
+        text = self.normalizer.between_blanks(stretch)
+        if text is None:
             return None
-        text, origins = self.normalizer.align(stretch)
-        ids, spans, words = self.details(text, 0, origins)
-        return ids, spans, words, words[-1] + 1 if words else 0
+        pieces = self.pre_tokenizer.pieces(text, True)
+        cuts = [_behind(self._cut_word(word), added) for word, _, added in pieces]
+        origins = self.normalizer.moved(stretch)
+        if len(cuts) == 1 and origins is None and pieces[0][1] == 0:
+            return cuts[0]
+        ids, spans, words = _placed(cuts, pieces, range(len(text)) if origins is None else origins)
+        return ids, spans, words, len(cuts)
+
+
+def _behind(cut: Cut, added: int) -> Cut:
+    """Of a word whose first characters were added."""
+    ids, spans, *numbers = cut
+    return ids, tuple([(max(a - added, 0), max(b - added, 1)) for a, b in spans]) if added else spans, *numbers
+
+
+def _placed(cuts: Sequence[Cut], pieces: Sequence[Piece], origins: Sequence[int]) -> Details:
+    """Of pieces of a text whose characters come from `origins`."""
+    if isinstance(origins, range):
+        return gathered(cuts, [begin + origins.start for _, begin, _ in pieces])
+    details = gathered(cuts, [begin for _, begin, _ in pieces])
+    details.offsets[:] = [(origins[first], origins[last - 1] + 1) for first, last in details.offsets]
+    return details

@@ -33,7 +33,7 @@ class Precompiled:
         self._known = Cache(lambda key: self._search(key.encode("utf-8", "replace")), longest=_LONGEST)
         self._becomes = Cache(self._grapheme, longest=_LONGEST)
         self._chunks = Cache(self._chunk, longest=_LONGEST)
-        self._places = Cache(self._moved, longest=_LONGEST)
+        self._places = Cache(self.moved, longest=_LONGEST)
         self._blank = self._becomes[" "]
         self._same_ascii = {c for c in map(chr, range(128)) if self._becomes[c] == c and c != "\r"}
 
@@ -48,7 +48,7 @@ class Precompiled:
         chunks = text.split(" ")
         parts = list(map(self._chunks.__getitem__, chunks))
         if None in parts:
-            places = self._moved(text)
+            places = self.moved(text)
             return self._mapped(text), range(len(text)) if places is None else places
         moved = list(map(self._places.__getitem__, chunks))
         if len(self._blank) == 1 and moved.count(None) == len(moved):
@@ -67,6 +67,20 @@ class Precompiled:
         makes a grapheme with it."""
         return self._chunk(chunk) if self._blank == " " else None
 
+    def moved(self, text: str) -> Sequence[int] | None:
+        """Where each character of what `text` becomes comes from; None if each stays where it was."""
+        if self._same_ascii.issuperset(text):
+            return None
+        graphemes = _graphemes(text)
+        parts = list(map(self._becomes.__getitem__, graphemes))
+        if len(graphemes) == len(text) == sum(map(len, parts)) and "" not in parts:
+            return None
+        return [
+            start + place
+            for grapheme, start in zip(graphemes, accumulate(map(len, graphemes), initial=0), strict=False)
+            for place in self._within(grapheme)
+        ]
+
     def _chunk(self, chunk: str) -> str | None:
         if chunk.isascii():
             return chunk if self._same_ascii.issuperset(chunk) else self._mapped(chunk)
@@ -78,18 +92,6 @@ class Precompiled:
 
     def _mapped(self, text: str) -> str:
         return "".join(map(self._becomes.__getitem__, _graphemes(text)))
-
-    def _moved(self, text: str) -> Sequence[int] | None:
-        """Where each character of the mapped text comes from; None if each stays where it was."""
-        graphemes = _graphemes(text)
-        parts = list(map(self._becomes.__getitem__, graphemes))
-        if len(graphemes) == len(text) == sum(map(len, parts)) and "" not in parts:
-            return None
-        return [
-            start + place
-            for grapheme, start in zip(graphemes, accumulate(map(len, graphemes), initial=0), strict=False)
-            for place in self._within(grapheme)
-        ]
 
     def _grapheme(self, grapheme: str) -> str:
         whole = self._whole(grapheme)

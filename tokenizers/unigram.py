@@ -46,7 +46,19 @@ class Unigram:
         return tuple(ids)
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        return self._with_unknown(word, self._begins(word))
+        begins, known = self._begins(word), self._ids.get
+        ids: list[int] = []
+        spans: list[tuple[int, int]] = []
+        end = len(word)
+        while end:
+            start = begins[end]
+            number = known(word[start:end])
+            if number is None or number == self._unknown:
+                return self._with_unknown(word, begins)
+            ids.append(number)
+            spans.append((start, end))
+            end = start
+        return tuple(ids[::-1]), tuple(spans[::-1])
 
     def _with_unknown(
         self, word: str, begins: Sequence[int]

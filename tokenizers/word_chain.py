@@ -43,6 +43,10 @@ class WordChain:
             return pieces
         return list(chain.from_iterable(map(self._later.__getitem__, pieces)))
 
+    def words(self, text: str) -> list[str]:
+        """Of a stretch between blanks, and nothing is remembered."""
+        return self._of_piece(text, 0) if text else []
+
     def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int | Sequence[int]]]:
         pieces = self.pieces(text, first)
         words = [word for word, _, _ in pieces]
@@ -50,11 +54,11 @@ class WordChain:
             return words, [[begin] * added + [*range(begin, begin + len(word))] for word, begin, added in pieces]
         return words, [begin for _, begin, _ in pieces]
 
-    def _of_piece(self, piece: str) -> Sequence[str]:
-        """The words of what the first step leaves."""
+    def _of_piece(self, piece: str, done: int = 1) -> list[str]:
+        """The words of what the first `done` steps leave."""
         words = [piece]
-        for step in self.steps[1:]:
-            words = [word for each in words for word in step.words(each)]
+        for step in self.steps[done:]:
+            words = list(chain.from_iterable(map(step.words, words))) if len(words) != 1 else step.words(words[0])
         return words
 
     def pieces(self, text: str, first: bool) -> list[Piece]:
