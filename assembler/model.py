@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..blocks import INPUTS, Context, Head, KeyValueCache, Part
 from ..errors import Diagnostic, UsageError, did_you_mean
+from .contexts import OF_DECODER, STATES, context_of, decoder_context, encoded_before
 from .output import ModelOutput
 
 if TYPE_CHECKING:
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
 
 #: How a call runs; every model takes these.
 SWITCHES = ("use_cache", "output_hidden_states", "output_attentions", "return_dict", "logits_to_keep")
-#: What blocks of a decoder know under a name that, beside an encoder, means the encoder's to the caller.
-OF_DECODER = {
-    "input_ids": "decoder_input_ids",
-    "attention_mask": "decoder_attention_mask",
-    "inputs_embeds": "decoder_inputs_embeds",
-    "position_ids": "decoder_position_ids",
-    "encoder_hidden_states": "encoder_outputs",
-    "encoder_attention_mask": "attention_mask",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class HeadRun:
     """One head within a call, and what its outputs and labels are called there."""
@@ -43,12 +33,6 @@ class HeadRun:
 
     def named(self, own: str) -> str:
         return self.rename.get(own, own)
-
-
-#: Of these an encoder and a decoder both have some.
-STATES = ("hidden_states", "attentions")
-#: What a decoder gets from the encoder beside it, and not from the caller.
-CROSS = ("encoder_hidden_states", "encoder_attention_mask")
 
 
 class Config(SimpleNamespace):
@@ -129,7 +113,7 @@ class Model(nn.Module):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         return_dict: bool = True,
-        logits_to_keep: int = 0,
+        logits_to_keep: int | Tensor = 0,
         **labels: Any,
     ) -> ModelOutput | tuple[Any, ...]:
         """Run the model on `input_ids` [B, L] (or `inputs_embeds` [B, L, D]) and whatever else its blocks read.
@@ -143,7 +127,7 @@ class Model(nn.Module):
             output_hidden_states: return what each layer got and gave.
             output_attentions: return attention probabilities (slower: no fused kernels).
             return_dict: False for a plain tuple.
-            logits_to_keep: positions at the end that heads are run on; 0 for all.
+            logits_to_keep: positions that heads are run on: so many at the end, or those of a tensor [K]; 0 for all.
             labels: what the heads are to predict, named as in `self.labels`.
         """
         given = {
@@ -164,7 +148,7 @@ class Model(nn.Module):
         asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
 
         encoded = self._encode(given, asked) if self.encoder_names else None
-        context = self._context(given, asked) if encoded is None else self._decoder_context(given, asked, encoded)
+        context = self._context(given, asked) if encoded is None else decoder_context(given, asked, encoded)
         context.target_ids = self._target_ids(labels)
         if use_cache and context.past_key_values is None:
             if "past_key_values" not in self.inputs:
@@ -172,8 +156,9 @@ class Model(nn.Module):
             context.past_key_values = KeyValueCache()
         outputs = self._run((name for name in self.part_names if name not in self.encoder_names), context)
 
-        if logits_to_keep:
-            outputs = {name: v[:, -logits_to_keep:] if v.dim() == 3 else v for name, v in outputs.items()}
+        if isinstance(logits_to_keep, Tensor) or logits_to_keep:
+            kept = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-logits_to_keep, None)
+            outputs = {name: v[:, kept] if v.dim() == 3 else v for name, v in outputs.items()}
         result = self._run_heads(outputs, context, labels) if self.runs else ModelOutput(**outputs)
         for name, values in context.collected.items():
             setattr(result, name if encoded is None or name not in STATES else f"decoder_{name}", tuple(values))
@@ -213,24 +198,13 @@ class Model(nn.Module):
     def _encode(self, given: Mapping[str, Any], asked: Mapping[str, bool]) -> ModelOutput:
         """What the encoder makes of the caller's inputs, or has made of them in an earlier call."""
         if "encoder_outputs" in given:
-            return _encoded(given["encoder_outputs"])
+            return encoded_before(given["encoder_outputs"])
         context = self._context({name: given[name] for name in self._encoder_inputs if name in given}, asked)
         outputs = self._run(self.encoder_names, context)
         return ModelOutput(**outputs, **{name: tuple(values) for name, values in context.collected.items()})
 
-    def _decoder_context(self, given: Mapping[str, Any], asked: Mapping[str, bool], encoded: ModelOutput) -> Context:
-        own = {
-            ours: given[theirs]
-            for ours in INPUTS
-            if (theirs := OF_DECODER.get(ours, ours)) in given and ours not in CROSS
-        }
-        if {"input_ids", "inputs_embeds"} <= own.keys():
-            raise UsageError("give either decoder_input_ids or decoder_inputs_embeds")
-        context = Context(**self._with_cache(own), **asked, names=OF_DECODER)
-        context.encoder_input_ids = given.get("input_ids")
-        context.encoder_hidden_states = encoded.last_hidden_state
-        context.encoder_attention_mask = given.get("attention_mask")
-        return context
+    def _context(self, given: Mapping[str, Any], asked: Mapping[str, bool]) -> Context:
+        return context_of(given, asked, encodes=bool(self.encoder_names), choices=self.wants_choices)
 
     def _run_heads(self, outputs: Mapping[str, Tensor], context: Context, labels: Mapping[str, Any]) -> ModelOutput:
         found: dict[str, dict[str, Tensor | None]] = {}
@@ -257,33 +231,6 @@ class Model(nn.Module):
             value = labels.get(name)
             return value.get(head) if isinstance(value, Mapping) else value
         return None
-
-    def _context(self, given: dict[str, Any], asked: Mapping[str, bool]) -> Context:
-        if ("input_ids" in given) == ("inputs_embeds" in given):
-            raise UsageError(
-                "give either input_ids or inputs_embeds",
-                help="or encoder_outputs of an earlier call" if self.encoder_names else None,
-            )
-        given = self._with_cache(given)
-        tokens, dims = (given["input_ids"], 2) if "input_ids" in given else (given["inputs_embeds"], 3)
-        choices = None
-        if tokens.dim() > dims:
-            choices = tokens.shape[1]
-            if not self.wants_choices:
-                raise UsageError(
-                    "inputs of three dimensions [batch, choices, length] are for heads that choose",
-                    help="flatten them to [batch, length], or build with such a head",
-                )
-            given = {name: v.flatten(0, 1) if isinstance(v, Tensor) and v.dim() > 1 else v for name, v in given.items()}
-        return Context(choices=choices, **given, **asked)
-
-    @staticmethod
-    def _with_cache(given: dict[str, Any]) -> dict[str, Any]:
-        """Pairs of tensors, as older code keeps them, made a cache."""
-        past = given.get("past_key_values")
-        if past is None or isinstance(past, KeyValueCache):
-            return given
-        return given | {"past_key_values": KeyValueCache(past)}
 
     def _inputs(self) -> tuple[str, ...]:
         """What the blocks read, by the names that a caller gives it."""
@@ -345,19 +292,6 @@ class Model(nn.Module):
     def num_parameters(self) -> int:
         """Number of values in all parameters, shared ones once."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def _encoded(earlier: ModelOutput | Sequence[Tensor] | Tensor) -> ModelOutput:
-    """What an earlier call found out: its whole output, an encoder's, a tuple that begins as one, or the states."""
-    if isinstance(earlier, Tensor):
-        return ModelOutput(last_hidden_state=earlier)
-    if getattr(earlier, "encoder_last_hidden_state", None) is not None:
-        states = {name: getattr(earlier, f"encoder_{name}") for name in STATES}
-        return ModelOutput(last_hidden_state=earlier.encoder_last_hidden_state, **states)
-    if hasattr(earlier, "last_hidden_state"):
-        states = {name: getattr(earlier, name, None) for name in STATES}
-        return ModelOutput(last_hidden_state=earlier.last_hidden_state, **states)
-    return ModelOutput(**dict(zip(("last_hidden_state", *STATES), earlier, strict=False)))
 
 
 def _reads(modules: Iterable[nn.Module]) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """Tokens a second of `generate`, beside transformers' on the same checkpoint.
 
-    python -P benchmarks/generation.py [--size base|tiny] [--tokens 32] [--rounds 3] [--compile] [--arrange] [--json]
+    python -P benchmarks/generation.py [--size base|tiny] [--tokens 32] [--rounds 3] [--compile] [--json]
 
 A GPT-2 of the published small size with random weights; both libraries take turns in one process, one thread, CPU
-time. `limit` is what reading every weight once for each step would take at the rate at which this processor reads
+time. `arranged` is after `modelwright.arrange(model, rows * beams)`, and so is `compiled`, with its steps compiled.
+`limit` is what reading every weight once for each step would take at the rate at which this processor reads
 memory, measured beside it.
 """
 
@@ -41,7 +42,7 @@ def reading_rate(torch: Any) -> float:
     return 4e8 / min(cpu(numbers.sum)[0] for _ in range(5))
 
 
-def run(size: str, tokens: int, rounds: int, compile: bool, arrange: bool) -> dict[str, Any]:
+def run(size: str, tokens: int, rounds: int, compile: bool) -> dict[str, Any]:
     """Times of each job, by side."""
     warnings.filterwarnings("ignore")
     import torch
@@ -56,15 +57,16 @@ def run(size: str, tokens: int, rounds: int, compile: bool, arrange: bool) -> di
         config = transformers.GPT2Config(bos_token_id=0, eos_token_id=0, **SIZES[size])
         transformers.GPT2LMHeadModel(config).save_pretrained(folder)
         peer = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
-        model = modelwright.build("gpt2", weights=Path(folder), head="causal_lm")
-        sides: dict[str, Callable[..., Any]] = {"modelwright": model.generate, "transformers": peer.generate}
+        model, arranged = (modelwright.build("gpt2", weights=Path(folder), head="causal_lm") for _ in range(2))
+        sides: dict[str, Callable[..., Any]] = {
+            "transformers": peer.generate, "modelwright": model.generate, "arranged": arranged.generate,
+        }  # fmt: skip
         if compile:
-            sides["compiled"] = lambda ids, **options: model.generate(ids, compile=True, **options)
+            sides["compiled"] = lambda ids, **options: arranged.generate(ids, compile=True, **options)
         rate, stored = reading_rate(torch), sum(p.numel() * p.element_size() for p in model.parameters())
         jobs = []
         for rows, beams in JOBS:
-            if arrange:
-                modelwright.arrange(model, rows * beams)
+            modelwright.arrange(arranged, rows * beams)
             ids = torch.randint(1, config.vocab_size, (rows, PROMPT), generator=torch.Generator().manual_seed(rows))
             options = {"max_new_tokens": tokens, "pad_token_id": 0, "eos_token_id": None}
             options |= {"num_beams": beams} if beams > 1 else {}
@@ -104,12 +106,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=32, help="written in each call (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="the compiled step as well: takes minutes to begin")
-    parser.add_argument("--arrange", action="store_true", help="lay our weights out for each job first")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(arguments)
     if args.tokens < 1 or args.rounds < 1:
         parser.error("--tokens and --rounds must be 1 or more")
-    report = run(args.size, args.tokens, args.rounds, args.compile, args.arrange)
+    report = run(args.size, args.tokens, args.rounds, args.compile)
     print(json.dumps(report, indent=1) if args.json else table(report))
 
 

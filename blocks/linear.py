@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .leaf import begin
+from .panels import ROWS, Panels
 from .registry import Block
 
 #: Rows up to which a weight on the CPU is the left factor: then it is read as it lies instead of being repacked.
@@ -51,6 +54,7 @@ class Linear(Block, nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.init_scale = init_scale
+        self.panels: Panels | None = None  # a second copy of the weight, for steps of few rows
         begin(self)
 
     def reset_parameters(self, std: float = 0.02) -> None:
@@ -60,7 +64,34 @@ class Linear(Block, nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
+        if self.panels is not None and self.panels.serve(hidden, self.weight):
+            return self.panels.multiply(hidden, self.bias)
         return linear(hidden, self.weight, self.bias)
+
+    @torch.no_grad()
+    def arrange(self, rows: int) -> None:
+        """Lay the weight out for products with so many rows on the CPU: in place for one row (a wide one column by
+        column) and for two or three, once more in panels for four to 32."""
+        self.panels = Panels(self.weight) if rows in ROWS and self.weight.dtype == torch.float32 else None
+        if rows < ROWS.start:
+            by_columns = rows == 1 and self.weight.shape[0] > self.weight.shape[1]
+            laid_out = self.weight.t().contiguous().t() if by_columns else self.weight.contiguous()
+            if laid_out.stride() != self.weight.stride():
+                self.weight.data = laid_out
+
+    def drop_stale(self) -> None:
+        """Forget panels of a weight that was written to since: compiled code could not tell."""
+        if self.panels is not None and not self.panels.current(self.weight):
+            self.panels = None
+
+    def train(self, mode: bool = True) -> Linear:
+        """Training writes to weights, so what was copied from them goes."""
+        self.panels = None if mode else self.panels
+        return super().train(mode)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.panels = None
+        super()._load_from_state_dict(*args, **kwargs)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"

@@ -40,15 +40,19 @@ class SinusoidalPositions(Embedding):
 
     Args:
         width: width of the vectors, even.
+        size: the longest sequence, if there is to be a longest.
         layout: `halves`, all sines before all cosines; or `interleaved`, in turn.
     """
 
     reads: ClassVar = frozenset({"position_ids"})
 
-    def __init__(self, *, width: Size, layout: Literal["halves", "interleaved"] = "interleaved") -> None:
+    def __init__(
+        self, *, width: Size, size: Size | None = None, layout: Literal["halves", "interleaved"] = "interleaved"
+    ) -> None:
         super().__init__()
         check_pairs(width)
         self.width = width
+        self.longest = size
         self.layout = layout
 
     def forward(self, context: Context) -> Tensor:

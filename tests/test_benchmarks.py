@@ -122,5 +122,5 @@ def test_generation_runs() -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert [(job["rows"], job["beams"]) for job in report["jobs"]] == [(1, 1), (8, 1), (1, 4), (8, 4)]
-    assert all(job["same_ids"] and list(job["ms_a_step"]) == PAIR for job in report["jobs"])
+    assert all(job["same_ids"] and list(job["ms_a_step"]) == [*PAIR[::-1], "arranged"] for job in report["jobs"])
     assert all(job["limit_ms"] > 0 and job["times_as_fast"]["modelwright"] > 0 for job in report["jobs"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 import modelwright as mw
 from modelwright.blocks import Context, KeyValueCache
@@ -297,6 +299,18 @@ def test_gradients_of_rows_that_see_nothing(spec: str) -> None:
             weight[row, column] += 1e-6
             numeric = (losses[0] - losses[1]) / 2e-6
             torch.testing.assert_close(weight.grad[row, column], numeric, rtol=1e-4, atol=1e-7)
+
+
+def test_heads_run_on_the_positions_asked_for(tmp_path: Path) -> None:
+    """Against GPT-2 of transformers, which takes numbers and tensors too."""
+    config = transformers.GPT2Config(vocab_size=60, n_embd=16, n_layer=2, n_head=2, n_positions=32)
+    theirs = transformers.GPT2LMHeadModel(config).eval()
+    theirs.save_pretrained(tmp_path)
+    model = mw.build(weights=tmp_path, head="causal_lm")
+    for keep in (0, 1, 3, torch.tensor([5]), torch.tensor([1, 4, 6])):
+        with torch.no_grad():
+            expected = theirs(IDS, logits_to_keep=keep).logits
+            torch.testing.assert_close(model(IDS, logits_to_keep=keep).logits, expected, rtol=0, atol=2e-5)
 
 
 def test_decoding_with_the_cache_compiles_whole() -> None:

@@ -147,8 +147,6 @@ class Generation(_Section):
     padding: Literal["positions", "mask", "apart"] = "apart"
     """Padding on the left: the mask hides it and positions count from the first word; the mask alone does; or rows of
     different lengths are run apart."""
-    positions: _Number | None = None
-    """The longest text, if there is a longest."""
     append: AppendedToken | None = None
     fill: dict[str, _Number] = {}
     """Input -> what all its positions get."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "GenerateOutput": ".result",
     "Settings": ".settings",
-    "arrange": ".arrange",
+    "arrange": ".layout",
     "generate": ".call",
     "inputs_of": ".text",
     "stream": ".streaming",
@@ -21,8 +21,8 @@ _HOME = {
 __all__ = ["GenerateOutput", "Settings", "arrange", "generate", "inputs_of", "stream", "top_k_top_p_filtering"]
 
 if TYPE_CHECKING:
-    from .arrange import arrange
     from .call import generate
+    from .layout import arrange
     from .result import GenerateOutput
     from .settings import Settings
     from .streaming import stream

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ...assembler.model import Model
 from ...assembler.output import ModelOutput
+from .layout import drop_stale
 from .steps import CachedSteps
 
 #: Capacities are multiples of it, so that texts of similar length share compiled code.
@@ -27,6 +28,7 @@ class CompiledSteps(CachedSteps):
         ahead = 0 if vectors is None else vectors.shape[1]
         self.capacity = -(-(capacity + ahead) // ROUND) * ROUND
         super().__init__(model, inputs, capacity=self.capacity, states=states)
+        drop_stale(model)
         self.fixed: Any = None  # the cache, from the first compiled step on
 
     def __call__(self, ids: Tensor) -> Tensor:

@@ -139,7 +139,7 @@ def with_lengths(settings: Settings, model: Model, prompts: Prompts) -> Settings
     """Settings whose max_length and min_length are numbers of tokens of what is returned. UsageError."""
     length = prompts.ids.shape[1]
     ahead = 0 if length else prompts.inputs["inputs_embeds"].shape[1]  # vectors are not returned
-    limit = model.generation.positions
+    limit = model.longest_text
     room = None if limit is None else limit - ahead - (0 if model.generation.append is None else 1)
     if room is not None and length > room:
         raise UsageError(f"the prompt has {length + ahead} tokens, the model {limit} positions",

@@ -70,12 +70,14 @@ class Pipeline(ABC):
         """Results in the order of the inputs, a window at a time."""
         total = len(inputs) if isinstance(inputs, Sequence) else None
         waiting, first = iter(inputs), 0
+        batches = 1 if total is None else WINDOW  # of a window; the first results of an endless iterator come soon
         with self._bar(total, batch_size) as bar:
-            while items := list(islice(waiting, batch_size * WINDOW)):
+            while items := list(islice(waiting, batch_size * batches)):
                 for number, item in enumerate(items, start=first):
                     self.check_input(item, "the input" if total == 1 else f"input {number}")
                 yield from self._window(items, first, options, batch_size, bar)
                 first += len(items)
+                batches = min(2 * batches, WINDOW)
 
     def _window(self, items: list[Any], first: int, options: Any, batch_size: int, bar: Any) -> Iterator[Any]:
         by_item = self.rows(items, first, options)

@@ -55,9 +55,15 @@ class FillMask(Pipeline):
         return rows
 
     def run(self, batch: Batch, options: FillMaskOptions) -> list[Any]:
-        logits = self.output(self.forward(batch), "logits")
-        return [self._best(logits[index, span][row.about], options.targets, options.top_k)
-                for index, (row, span) in enumerate(zip(batch.rows, batch.spans, strict=True))]  # fmt: skip
+        """Words are scored only where some row has a gap."""
+        pairs = zip(batch.rows, batch.spans, strict=True)
+        gaps = [[span.start + place for place in row.about] for row, span in pairs]
+        scored = sorted({place for of_row in gaps for place in of_row})
+        keep = torch.tensor(scored, device=self.model.device)
+        logits = self.output(self.forward(batch, logits_to_keep=keep), "logits")
+        columns = {place: column for column, place in enumerate(scored)}
+        return [self._best(logits[index, [columns[place] for place in of_row]], options.targets, options.top_k)
+                for index, of_row in enumerate(gaps)]  # fmt: skip
 
     def result(self, item: str, rows: list[Row], kept: list[Any], options: FillMaskOptions) -> Any:
         ids, places = rows[0].inputs["input_ids"], rows[0].about

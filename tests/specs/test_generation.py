@@ -41,6 +41,11 @@ FAMILIES = {
         "causal_lm", "GPT2LMHeadModel",
         {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 60, "bos_token_id": 1, "eos_token_id": 2},
     ),
+    "llama": Family(
+        "causal_lm", "LlamaForCausalLM",
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+         "intermediate_size": 40, "max_position_embeddings": 60},
+    ),
     "ctrl": Family(
         "causal_lm", "CTRLLMHeadModel",
         {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 60, "dff": 40, "eos_token_id": 2},
@@ -172,7 +177,7 @@ def left_padded() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("call", ["greedy", "greedy, rules", "beams, rules", "beams, ends", "sample"])
-@pytest.mark.parametrize("name", ["gpt2", "ctrl", "bart", "t5"])
+@pytest.mark.parametrize("name", ["gpt2", "ctrl", "llama", "bart", "t5"])
 def test_padding(name: str, call: str, folder: Any) -> None:
     """On the left of a prompt; of a source on its right. (Rules look at a padded row as a whole, in both.)"""
     ids, mask = left_padded()
