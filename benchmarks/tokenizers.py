@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokenizers of this checkout against the Rust library `tokenizers` and the library `sentencepiece`, on one core.
 
-    python -P benchmarks/tokenizers.py DATA [--rounds N] [--json]
+    python -P benchmarks/tokenizers.py DATA [--rounds N] [--only MODEL] [--json]
 
 DATA is a folder with real vocabularies and texts, as `shared/data` of the project; texts are cut into passages of about
 a thousand characters, which are one batch. Figures are MB of UTF-8 per second of CPU time, medians of the rounds. Cold:

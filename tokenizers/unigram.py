@@ -39,37 +39,26 @@ class Unigram:
             start = begins[end]
             number = known(word[start:end])
             if number is None or number == self._unknown:
-                return self._with_unknown(word, begins)[0]
+                break
             ids.append(number)
             end = start
+        else:  # the usual word
+            ids.reverse()
+            return tuple(ids)
+        ids.clear()
+        for start, end in self._backwards(word, begins):
+            ids += self._numbers(word[start:end])[::-1]
         ids.reverse()
         return tuple(ids)
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        begins, known = self._begins(word), self._ids.get
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
-        end = len(word)
-        while end:
-            start = begins[end]
-            number = known(word[start:end])
-            if number is None or number == self._unknown:
-                return self._with_unknown(word, begins)
-            ids.append(number)
-            spans.append((start, end))
-            end = start
+        for start, end in self._backwards(word, self._begins(word)):
+            numbers = self._numbers(word[start:end])
+            ids += numbers[::-1]
+            spans += [(start, end)] * len(numbers)
         return tuple(ids[::-1]), tuple(spans[::-1])
-
-    def _with_unknown(
-        self, word: str, begins: Sequence[int]
-    ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        ids: list[int] = []
-        spans: list[tuple[int, int]] = []
-        for span in [*self._backwards(word, begins)][::-1]:
-            numbers = self._numbers(word[slice(*span)])
-            ids += numbers
-            spans += [span] * len(numbers)
-        return tuple(ids), tuple(spans)
 
     def _numbers(self, text: str) -> Sequence[int]:
         """The ids of a piece, or of a stretch that none covers."""
