@@ -9,19 +9,18 @@ from typing import Any
 
 import torch
 
-from ..errors import Diagnostic, SpecError, UsageError, WeightsError, did_you_mean
+from ..errors import Diagnostic, SpecError, UsageError, did_you_mean
 from .assemble import HeadChoice, Skeleton, assemble
 from .language.resolve import Hparams
 from .language.spec import Overrides, Spec, load_spec
 from .language.validate import checked_hparams
 from .model import Config, Model
-from .stores import KINDS, PartedStore
+from .stores import PartedStore
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint, spec_of
-from .weights.guess import guess
 from .weights.load import initialise, load
-from .weights.names import SPEC, read_json
+from .weights.names import read_json
 from .weights.report import LoadReport
-from .weights.settings import has_config, join_parts, read_settings
+from .weights.settings import always, find_format, join_parts, read_settings
 
 #: What parameters can be.
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -127,11 +126,15 @@ def settle(
     if hparams:
         loaded = loaded.with_overrides(hparams)
     loaded = _with_label_count(loaded)
-    format = _format(loaded, checkpoint)
+    format = find_format(loaded, checkpoint)
     if checkpoint is not None and isinstance(checkpoint.store, PartedStore):
         join_parts(checkpoint.store, loaded.sections["weights"][format], name=checkpoint.name)
-    loaded, values = read_settings(loaded, checkpoint, format, allow_unknown=allow_unexpected)
-    return loaded, checked_hparams(loaded, values, source=checkpoint.config_name if checkpoint else ""), format
+    if checkpoint is None or not format:
+        return loaded, checked_hparams(loaded), format
+    values = read_settings(loaded, checkpoint, format, allow_unknown=allow_unexpected)
+    if said := always(loaded, format):
+        loaded = loaded.with_overrides(said)
+    return loaded, checked_hparams(loaded, values, source=checkpoint.config_name), format
 
 
 def kept_config(spec: Spec, checkpoint: Checkpoint | None, format: str) -> dict[str, Any]:
@@ -175,29 +178,6 @@ def _with_label_count(spec: Spec) -> Spec:
         place = spec.place(("hparams", "id2label"))
         raise SpecError(Diagnostic(f"id2label names {len(labels)} labels, num_labels is {count}", place))
     return spec
-
-
-def _format(spec: Spec, checkpoint: Checkpoint | None) -> str:
-    """The spec's format that the checkpoint is in: of those that come in this kind of file the one whose names it has,
-    else the first. For a state dict or a config, the first of all that fits. Empty for what lies beside its spec, under
-    our own names."""
-    if checkpoint is not None and checkpoint.config is None and Path(checkpoint.spec or "").name == SPEC:
-        return ""
-    formats = spec.sections["weights"]
-    if checkpoint is None or checkpoint.store is None:
-        return next(iter(formats), "")
-    kind = checkpoint.store.name
-    known = kind in KINDS
-    fitting = [name for name, section in formats.items() if not known or kind in (section.get("store") or KINDS)]
-    if checkpoint.format in fitting:
-        return checkpoint.format
-    if formats and not fitting:
-        raise WeightsError(f"{spec.name} has no format that comes in {kind} files")
-    if len(fitting) > 1:
-        fitting = [one.format for one in guess(checkpoint.store.tensors, [spec]) if one.format in fitting] or fitting
-        having = [name for name in fitting if has_config(checkpoint, spec.sections["configs"].get(name) or {})]
-        fitting = having or fitting
-    return fitting[0] if fitting else ""
 
 
 def _untrained(skeleton: Skeleton, device: torch.device, dtype: torch.dtype, dry_run: bool) -> Model:

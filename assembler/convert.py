@@ -21,8 +21,8 @@ from .vocabulary import carry_vocabulary
 from .weights.checkpoint import Checkpoint, Weights, open_checkpoint
 from .weights.config import shown_value
 from .weights.load import load
-from .weights.mapping import owner_of
 from .weights.names import OWN_FORMAT
+from .weights.patterns import owner_of
 from .weights.present import find_heads, find_parts
 from .weights.report import LoadReport, fold
 from .weights.save import homeless, save

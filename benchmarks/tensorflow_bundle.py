@@ -2,7 +2,7 @@
 
     python -P benchmarks/tensorflow_bundle.py [--tensorflow PYTHON] [--rounds N] [--size base|tiny]
 
-PYTHON is one that has tensorflow, and for the last line torch and transformers 4; without it only this side is
+PYTHON is one that has tensorflow, and for two of the lines torch and transformers 4; without it only this side is
 measured. Each measurement is a process of its own, from its start to its end, and the sides take turns. What the lines
 mean: benchmarks/README.md.
 """
@@ -40,6 +40,13 @@ import tensorflow as tf
 reader = tf.train.load_checkpoint(sys.argv[1] + "/model.ckpt")
 shapes = reader.get_variable_to_shape_map()
 """
+CONVERT = START + """
+from transformers import BertConfig, BertForPreTraining, load_tf_weights_in_bert
+""" + READY + """
+config = BertConfig.from_json_file(sys.argv[1] + "/bert_config.json")
+model = load_tf_weights_in_bert(BertForPreTraining(config), config, sys.argv[1] + "/model.ckpt")
+size = sum(parameter.nbytes for parameter in model.parameters())
+"""
 END = """
 print(json.dumps({"bytes": size, "grown": peak() - empty, "after": time.process_time() - begun}))
 """
@@ -51,7 +58,20 @@ LINES: list[tuple[str, str, str | None]] = [
         "import torch / tensorflow", START + "import torch\nsize = 1\n" + READY,
         START + "import tensorflow\nsize = 1\n" + READY,
     ),
-    ("open: names, shapes, types", OURS + "size = len(open_store(sys.argv[1]).tensors)", THEIRS + "size = len(shapes)"),
+    (
+        "open: names, shapes, types",
+        START + "from modelwright.assembler.stores import open_store\n" + READY
+        + "size = len(open_store(sys.argv[1]).tensors)",
+        THEIRS + "size = len(shapes)",
+    ),
+    (
+        "inspect / convert",
+        START + "from modelwright.assembler.weights.inspection import inspect\n" + READY
+        + "found = inspect(sys.argv[1])\n"
+        "assert found.family == ['bert'] and found.config\n"
+        "size = len(found.tensors)",
+        CONVERT,
+    ),
     (
         "open, and sum every tensor",
         OURS + "store = open_store(sys.argv[1])\n"
@@ -73,11 +93,7 @@ LINES: list[tuple[str, str, str | None]] = [
         OURS + "model = mw.build(weights=sys.argv[1], head='pretraining')\n"
         "assert all(parameter.sum().isfinite() for parameter in model.parameters())\n"
         "size = sum(parameter.nbytes for parameter in model.parameters())",
-        START + "from transformers import BertConfig, BertForPreTraining, load_tf_weights_in_bert\n"
-        + READY
-        + "config = BertConfig.from_json_file(sys.argv[1] + '/bert_config.json')\n"
-        "model = load_tf_weights_in_bert(BertForPreTraining(config), config, sys.argv[1] + '/model.ckpt')\n"
-        "size = sum(parameter.nbytes for parameter in model.parameters())",
+        CONVERT,
     ),
 ]
 
@@ -85,6 +101,7 @@ LINES: list[tuple[str, str, str | None]] = [
 def run(python: str, code: str, folder: Path, *arguments: str) -> dict[str, float]:
     """What one process took: seconds on the clock and of the processor, and what it printed."""
     environment = os.environ | {"PYTHONPATH": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a program that is in use has been compiled before
     command = [python, "-P", "-c", code + END, str(folder / "release"), *arguments]
     before = os.times()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

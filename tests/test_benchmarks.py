@@ -93,7 +93,7 @@ def test_tensorflow_bundle_runs() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
-    assert "memory grown" in head and len(lines) == 5 and all(" s " in line for line in lines)
+    assert "memory grown" in head and len(lines) == 6 and all(" s " in line for line in lines)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tokenizers") is None, reason="there is nothing to compare with")

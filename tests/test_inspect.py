@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -122,7 +124,7 @@ def test_what_cannot_be_opened(run, content: bytes, message: str, tmp_path: Path
 
 
 def info(*shape: int) -> TensorInfo:
-    return TensorInfo(shape, torch.float32, Path())
+    return TensorInfo(shape, "float32", Path())
 
 
 def test_folding() -> None:
@@ -144,7 +146,12 @@ def test_nothing_is_read(folders: dict[str, Path], monkeypatch: pytest.MonkeyPat
 RELEASES = Path(__file__).parent / "golden" / "releases"
 
 
-@pytest.mark.parametrize("name", ["gpt", "gpt2", "roberta_2019", "roberta_mnli", "t5", "xlnet", "ctrl"])
+RELEASED = [
+    "gpt", "gpt2", "roberta_2019", "roberta_mnli", "bart", "xlm_languages", "t5", "xlnet", "ctrl", "llama_shards",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RELEASED)
 def test_releases(name: str, run) -> None:
     """Spec, format, hparams and what is not told, without loading anything."""
     case = json.loads((RELEASES / name / "case.json").read_text())
@@ -155,6 +162,38 @@ def test_releases(name: str, run) -> None:
     assert found["untold"].keys() == case["set"].keys()
     model = mw.build(weights=RELEASES / name / "release", dry_run=True, **case["set"])
     assert found["config"] and all(model.config[key] == value for key, value in found["config"].items())
+
+
+COUNTS = {  # tensors, as the programs that wrote them count; what several layers of Keras share is one
+    "bert": 139, "gpt": 26, "roberta_mnli": 50, "xlm_languages": 39, "reformer": 44, "transfo_xl_pytorch": 42,
+    "llama": 22, "keras_bert": 42,
+}  # fmt: skip
+
+
+def test_torch_is_not_needed_to_look(folders: dict[str, Path], tmp_path: Path) -> None:
+    """A release of each format, TensorFlow's first among them, and files of Hugging Face."""
+    (tmp_path / "old").mkdir()
+    shutil.copy(folders["gpt2"] / "config.json", tmp_path / "old")
+    with open_store(folders["gpt2"]) as store:
+        write_torch(tmp_path / "old" / "pytorch_model.bin", {name: store.read(name) for name in store.tensors})
+        wanted = dict.fromkeys([folders["gpt2"], tmp_path / "old"], ["gpt2", "huggingface", len(store.tensors)])
+    wanted[RELEASES.parent / "tensorflow_bundles" / "first_format"] = ["", "", 12]
+    for name, count in COUNTS.items():
+        case = json.loads((RELEASES / name / "case.json").read_text())
+        wanted[RELEASES / name / "release"] = [case["spec"], case["format"], count]
+    code = (
+        "import json, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import conftest\n"
+        "from modelwright.assembler.weights.inspection import inspect\n"
+        "found = [inspect(path) for path in sys.argv[1:]]\n"
+        "said = [[' '.join(one.family), one.format, len(one.tensors)] for one in found]\n"
+        "print(json.dumps([said, 'torch' in sys.modules]))"
+    )
+    command = [sys.executable, "-P", "-c", code, *map(str, wanted)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[*wanted.values()], False]
 
 
 def test_what_belongs_to_a_release(run) -> None:

@@ -81,7 +81,8 @@ def test_import_is_lazy() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["list"], ["validate", "specs/bert.yaml"], ["render", "gpt2"], ["diff", "bert", "gpt2"]],
+    [["--help"], ["list"], ["validate", "specs/bert.yaml"], ["render", "gpt2"], ["diff", "bert", "gpt2"],
+     ["inspect", "tests/golden/releases/gpt2/release"]],
     ids=lambda a: a[0],
 )
 def test_commands_that_need_no_torch_import_none(arguments: list[str]) -> None:

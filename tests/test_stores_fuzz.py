@@ -297,6 +297,7 @@ def fuzz(target: str, folder: Path) -> None:
     import resource
 
     from modelwright.assembler.stores import is_archive, open_store, unpack, verify
+    from modelwright.assembler.stores.dtypes import dtype_of
     from modelwright.errors import DownloadError, WeightsError
 
     name, valid, build = TARGETS[target]()
@@ -320,7 +321,7 @@ def fuzz(target: str, folder: Path) -> None:
                 for key, info in store.tensors.items():
                     tensor = store.read(key)
                     assert type(tensor) is torch.Tensor and tensor.layout is torch.strided
-                    assert tuple(tensor.shape) == info.shape and tensor.dtype == info.dtype
+                    assert tuple(tensor.shape) == info.shape and dtype_of(tensor) == info.dtype
                     assert tensor.numel() * tensor.element_size() <= size * widest
                     tensor.clone()  # touches every byte
                 verify(store)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import random
 import struct
 import tarfile
 import tracemalloc
@@ -19,8 +20,11 @@ import safetensors.torch
 import torch
 
 from modelwright.assembler.stores import open_store
+from modelwright.assembler.stores.base import bytes_of
 from modelwright.assembler.stores.torch_layout import LEGACY_MAGIC
 from modelwright.errors import WeightsError
+
+Content = tuple[dict[str, torch.Tensor], dict[str, str]]  # tensors and metadata
 
 
 def save_legacy(content: object, path: Path) -> None:
@@ -98,6 +102,49 @@ LYING_HEADERS = {
 def test_lying_safetensors(case: str, tmp_path: Path) -> None:
     data, message = LYING_HEADERS[case]
     assert message in refused(tmp_path / "m.safetensors", data)
+
+
+def by_the_library(path: Path) -> Content | str:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except Exception as error:  # they have no common class
+        return str(error)
+
+
+def by_us(path: Path) -> Content | str:
+    try:
+        with open_store(path) as store:
+            return {name: store.read(name) for name in store.tensors}, dict(store.metadata)
+    except WeightsError as error:
+        return str(error)
+
+
+def test_headers_are_judged_as_the_library_judges_them(tmp_path: Path) -> None:
+    """Damaged at random: read alike or refused by both. We alone refuse a name that comes twice, and read `-0`."""
+    content = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.int64), "none": torch.zeros(0, 3)}
+    valid = safetensors.torch.save(content, {"format": "pt", "title": "Täßt"})
+    (length,) = struct.unpack("<Q", valid[:8])
+    dice, alike, path = random.Random(5), 0, tmp_path / "m.safetensors"
+    for _ in range(600):
+        text = bytearray(valid[8 : 8 + length])
+        for _ in range(dice.randint(1, 2)):
+            at, what = dice.randrange(1, len(text)), dice.choice(b'{}[]",:0123456789.-eF\\ \x00\xff')
+            end, new = dice.choice([(at + 1, [what]), (at + 5, []), (at, [what]), (at, text[at // 2 :][:50])])
+            text[at:end] = bytes(new)
+        path.write_bytes(struct.pack("<Q", len(text)) + text + valid[8 + length :])
+        theirs, ours = by_the_library(path), by_us(path)
+        if isinstance(ours, str):
+            assert isinstance(theirs, str) or "comes twice" in ours, text
+        elif isinstance(theirs, str):
+            assert b"-0" in text, text
+        else:
+            alike += 1
+            assert ours[1] == theirs[1] and ours[0].keys() == theirs[0].keys(), text
+            for name, one in theirs[0].items():
+                assert one.dtype == ours[0][name].dtype and one.shape == ours[0][name].shape, text
+                assert bytes_of(one) == bytes_of(ours[0][name]), text
+    assert alike > 12
 
 
 class Payload:

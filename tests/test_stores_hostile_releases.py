@@ -170,6 +170,8 @@ HOSTILE_ARRAYS = {
     "a list of lists of lists": (b"\x80\2N\x85" + b"q\0h\0\x86" * 30 + b".", "without end"),
     "scalar of the wrong size": (
         b"\x80\2cnumpy.core.multiarray\nscalar\n" + F4 + b"C\1a\x86R.", "damaged"),
+    "complex scalar of the wrong size": (
+        b"\x80\2cnumpy.core.multiarray\nscalar\n" + F4.replace(b"f4", b"c8") + b"C\1a\x86R.", "damaged"),
     "protocol 5": (pickle.dumps(np.ones(2), 5), "protocol 5"),
     "unknown function of NumPy": (b"\x80\2cnumpy\nload\nX\1\0\0\0a\x85R.", "numpy.load"),
 }

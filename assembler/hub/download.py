@@ -1,15 +1,13 @@
 """Fetching bytes over HTTP: bounded retries, resumption, checksums. Knows nothing of repositories.
 
-`requests` and `tqdm` are imported when the first connection is wanted, not before.
+`requests`, `tqdm` and what they stand on are imported when the first connection is wanted, not before.
 """
 
 from __future__ import annotations
 
 import functools
-import http.client
 import os
 import re
-import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -215,6 +213,8 @@ class Client:
         raise DownloadError(f"{shown(url)}: more than {HOPS} redirects")
 
     def _request(self, method: str, url: str, headers: dict[str, str]) -> Response:
+        import ssl
+
         import requests
         import urllib3
 
@@ -270,16 +270,20 @@ def _continues(response: Response, have: int, size: int | None) -> bool:
 
 def _root(problem: BaseException) -> BaseException:
     """The innermost network error, which alone says something readable."""
+    from http.client import HTTPException
+
     found, at = problem, problem.__cause__ or problem.__context__
     while at is not None:
-        found = at if isinstance(at, (OSError, http.client.HTTPException)) else found
+        found = at if isinstance(at, (OSError, HTTPException)) else found
         at = at.__cause__ or at.__context__
     return found
 
 
 def _reason(problem: BaseException) -> str:
+    from http.client import IncompleteRead
+
     root = _root(problem)
-    if isinstance(root, http.client.IncompleteRead):
+    if isinstance(root, IncompleteRead):
         return "the connection was closed too early"
     text = "no answer in time" if isinstance(root, TimeoutError) else getattr(root, "strerror", None) or str(root)
     return printable(text) or type(root).__name__

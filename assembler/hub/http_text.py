@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import email.utils
-import http.client
 import re
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -14,6 +13,8 @@ from ...errors import DownloadError
 
 if TYPE_CHECKING:
     from requests import Response
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 def origin(url: str) -> str:
@@ -51,7 +52,7 @@ def printable(text: str) -> str:
 
 def status_line(response: Response) -> str:
     """Such as `404 Not Found`."""
-    return f"{response.status_code} {http.client.responses.get(response.status_code, '')}".strip()
+    return f"{response.status_code} {_PHRASES.get(response.status_code, '')}".strip()
 
 
 def content_length(response: Response) -> int | None:
@@ -89,7 +90,9 @@ def retry_after(response: Response) -> float | None:
     text = response.headers.get("Retry-After", "")
     if (seconds := whole_number(text)) is not None:
         return float(seconds)
+    from email.utils import parsedate_to_datetime
+
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None

@@ -105,7 +105,7 @@ def load_spec(name_or_path: str | os.PathLike[str] | Spec, overrides: Overrides 
         return name_or_path.with_overrides(overrides) if overrides else name_or_path
     composition = compose(name_or_path, overrides)
     if not overrides and all(layer.file.parent == layers.SPECS for layer in composition.layers):
-        return Spec(composition)  # as it comes with the package; to import what checks it takes longer than a model
+        return Spec(composition)  # tested as it comes with the package; checking takes a third of what `inspect` does
     return _checked_sections(composition)
 
 

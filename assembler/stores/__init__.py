@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, did_you_mean
 from .archives import is_archive, unpack
@@ -25,14 +24,16 @@ from .torch_layout import is_plain_pickle
 from .torch_store import TorchStore, write_torch
 from .verify import verify
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Tensors = Iterable[tuple[str, Tensor]]
+    Extras = Mapping[str, object] | None
+
 __all__ = [
     "KINDS", "PartedStore", "Store", "TensorInfo", "bundle_index", "is_archive", "open_store", "read_pickled", "unpack",
     "verify", "write_bundle", "write_keras", "write_numpy", "write_pickle", "write_safetensors", "write_torch",
 ]  # fmt: skip
-
-
-Tensors = Iterable[tuple[str, Tensor]]
-Extras = Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,28 +5,30 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from .base import Refused, quoted, representable
-from .mapped import MappedFile, row_major
+from .dtypes import ITEMSIZE
+from .mapped import MappedFile, row_major, tensor_of
 
-DTYPES: dict[str, torch.dtype] = {
-    "f8": torch.float64, "f4": torch.float32, "f2": torch.float16, "i8": torch.int64, "i4": torch.int32,
-    "i2": torch.int16, "i1": torch.int8, "u8": torch.uint64, "u4": torch.uint32, "u2": torch.uint16,
-    "u1": torch.uint8, "b1": torch.bool, "c8": torch.complex64, "c16": torch.complex128,
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DTYPES: dict[str, str] = {
+    "f8": "float64", "f4": "float32", "f2": "float16", "i8": "int64", "i4": "int32", "i2": "int16", "i1": "int8",
+    "u8": "uint64", "u4": "uint32", "u2": "uint16", "u1": "uint8", "b1": "bool", "c8": "complex64", "c16": "complex128",
 }
-NAMES = {dtype: ("|" if dtype.itemsize == 1 else "<") + name for name, dtype in DTYPES.items()}
+NAMES = {dtype: ("|" if ITEMSIZE[dtype] == 1 else "<") + name for name, dtype in DTYPES.items()}
 _NUMBERS = {"f8": "d", "f4": "f", "f2": "e", "i8": "q", "i4": "i", "i2": "h", "i1": "b", "u8": "Q", "u4": "I",
             "u2": "H", "u1": "B", "b1": "?"}  # fmt: skip
 
 
-def torch_dtype(name: str) -> torch.dtype:
+def dtype_named(name: str) -> str:
     """The type NumPy calls `<f4`. Raises `Refused` if torch has none, or the bytes are in the other order."""
     order, kind = (name[0], name[1:]) if name[:1] in "<>=|" else ("", name)
     if kind not in DTYPES:
         raise Refused(f"it holds an array of NumPy's type {quoted(name)}, which torch has none for")
-    if order == ">" and DTYPES[kind].itemsize > 1:
+    if order == ">" and ITEMSIZE[DTYPES[kind]] > 1:
         raise Refused("it holds a big-endian array", "load it with NumPy and save `array.astype('<f4')`")
     return DTYPES[kind]
 
@@ -85,22 +87,18 @@ class StoredArray:
         if not isinstance(content, Content):
             raise TypeError("an array without its bytes")
         held = DTYPES.get(dtype.name.lstrip("<>=|"))
-        if held is not None and len(content) != math.prod(shape) * held.itemsize:
-            needed = math.prod(shape) * held.itemsize
+        needed = math.prod(shape) * ITEMSIZE[held] if held is not None else len(content)
+        if len(content) != needed:
             raise Refused(f"an array of shape {list(shape)} should have {needed} bytes and has {len(content)}")
         self.dtype, self.shape, self.fortran, self.content = dtype.name, shape, bool(fortran), content
 
-    def read(self, file: MappedFile) -> torch.Tensor:
+    def read(self, file: MappedFile) -> Tensor:
         """The array as a tensor; `file` is the one its pickle lies in. Raises `Refused`."""
-        dtype = torch_dtype(self.dtype)
-        shape = self.shape[::-1] if self.fortran else self.shape
+        dtype = dtype_named(self.dtype)
+        stride = row_major(self.shape[::-1])[::-1] if self.fortran else row_major(self.shape)
         if isinstance(self.content, StoredBytes):
-            tensor = file.tensor(self.content.start, dtype, shape, row_major(shape))
-        elif not len(self.content):
-            tensor = torch.empty(shape, dtype=dtype)
-        else:
-            tensor = torch.frombuffer(bytearray(_bytes(self.content)), dtype=dtype).reshape(shape)
-        return tensor.permute(*reversed(range(len(shape)))) if self.fortran else tensor
+            return file.tensor(self.content.start, dtype, self.shape, stride)
+        return tensor_of(bytearray(_bytes(self.content)), dtype, self.shape, stride)
 
 
 def scalar(dtype: object, content: object) -> object:
@@ -108,10 +106,10 @@ def scalar(dtype: object, content: object) -> object:
     if not isinstance(dtype, StoredDtype) or not isinstance(content, bytes | str):
         raise TypeError("a NumPy value without type or bytes")
     kind = dtype.name.lstrip("<>=|")
+    if kind in DTYPES and len(content) != ITEMSIZE[DTYPES[kind]]:
+        raise TypeError("a NumPy number of the wrong size")
     if kind not in _NUMBERS:
         return StoredArray(dtype.name, (), False, content)
-    if len(content) != DTYPES[kind].itemsize:
-        raise TypeError("a NumPy number of the wrong size")
     return struct.unpack((">" if dtype.name[0] == ">" else "<") + _NUMBERS[kind], _bytes(content))[0]
 
 

@@ -7,19 +7,21 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self
-
-import torch
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from ...errors import Diagnostic, DownloadError, Place, WeightsError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """What a checkpoint's header says of one tensor. `shape` in elements; `file` is the one that holds its bytes."""
+    """What a checkpoint's header says of one tensor. `shape` in elements; `dtype` as torch names it, one of `ITEMSIZE`;
+    `file` is the one that holds its bytes."""
 
     shape: tuple[int, ...]
-    dtype: torch.dtype
+    dtype: str
     file: Path
 
 
@@ -122,7 +124,7 @@ def valueless(name: str, tensor: torch.Tensor) -> str | None:
         return "its name is not text"
     if tensor.device.type == "meta":
         return "it has no values yet (meta device)"
-    if tensor.layout is not torch.strided or tensor.is_quantized:
+    if str(tensor.layout) != "torch.strided" or tensor.is_quantized:
         return "it is sparse or quantized, which the format does not know"
     return None
 

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from .base import Refused, quoted, representable
+from .dtypes import ITEMSIZE
 from .protobuf import Bytes, Fields, nested, number, read_message, signed, write_message, write_varint
 from .slices import DIMS, Part, Variable, read_slices, slice_key, tiles
 from .sstable import AGAIN, read_table, table
@@ -23,11 +22,10 @@ ENTRIES = 2**18
 ENTRY = 2**18  # bytes of one entry, slices included
 VERSION = 1  # of the format
 
-DTYPES: dict[int, torch.dtype] = {
-    1: torch.float32, 2: torch.float64, 3: torch.int32, 4: torch.uint8, 5: torch.int16, 6: torch.int8,
-    8: torch.complex64, 9: torch.int64, 10: torch.bool, 14: torch.bfloat16, 17: torch.uint16, 18: torch.complex128,
-    19: torch.float16, 22: torch.uint32, 23: torch.uint64, 24: torch.float8_e5m2, 25: torch.float8_e4m3fn,
-    26: torch.float8_e4m3fnuz, 28: torch.float8_e5m2fnuz,
+DTYPES: dict[int, str] = {
+    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 8: "complex64", 9: "int64", 10: "bool",
+    14: "bfloat16", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32", 23: "uint64", 24: "float8_e5m2",
+    25: "float8_e4m3fn", 26: "float8_e4m3fnuz", 28: "float8_e5m2fnuz",
 }  # fmt: skip
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 NO_NUMBERS = (7, 20, 21)  # strings, handles, objects
@@ -35,7 +33,7 @@ NO_NUMBERS = (7, 20, 21)  # strings, handles, objects
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    dtype: torch.dtype
+    dtype: str
     shape: tuple[int, ...]
     shard: int
     offset: int
@@ -98,7 +96,7 @@ def _name(key: bytes) -> str:
         raise Refused(f"damaged: the name {quoted(_shown(key))} in its index is not text", AGAIN) from None
 
 
-def read_type(fields: Fields, name: str, key: int = 1) -> tuple[torch.dtype, tuple[int, ...]]:
+def read_type(fields: Fields, name: str, key: int = 1) -> tuple[str, tuple[int, ...]]:
     """The type of a tensor, which is field `key`, and its shape, field 2. `Refused` if torch could not hold it."""
     code = number(fields, key)
     if code not in DTYPES:
@@ -108,19 +106,20 @@ def read_type(fields: Fields, name: str, key: int = 1) -> tuple[torch.dtype, tup
     if number(shape, 3) or len(dims) > DIMS:
         raise Refused(f"tensor {quoted(name)} claims {'no shape' if number(shape, 3) else f'{len(dims)} dimensions'}")
     sizes = tuple(signed(read_message(dim), 1) for dim in dims)
-    if min(sizes, default=0) < 0 or not representable((*sizes, DTYPES[code].itemsize)):
+    if min(sizes, default=0) < 0 or not representable((*sizes, ITEMSIZE[DTYPES[code]])):
         raise Refused(f"tensor {quoted(name)} claims an impossible shape: {list(sizes)}")
     return DTYPES[code], sizes
 
 
 def _entry(fields: Fields, name: str, shards: int) -> Entry:
     dtype, shape = read_type(fields, name)
+    needed = math.prod(shape) * ITEMSIZE[dtype]
     shard, offset, size = (signed(fields, key) for key in (3, 4, 5))
     if not 0 <= shard < shards:
         raise Refused(f"tensor {quoted(name)} should lie in data file {shard}; there are {shards}", AGAIN)
-    if offset < 0 or size != math.prod(shape) * dtype.itemsize:
-        needs = f"as {dtype} {list(shape)} needs {math.prod(shape) * dtype.itemsize}"
-        raise Refused(f"tensor {quoted(name)} claims {size} bytes from byte {offset}; {needs}", AGAIN)
+    if offset < 0 or size != needed:
+        wants = f"as {dtype} {list(shape)} it needs {needed}"
+        raise Refused(f"tensor {quoted(name)} claims {size} bytes from byte {offset}; {wants}", AGAIN)
     return Entry(dtype, shape, shard, offset, size, number(fields, 6))
 
 

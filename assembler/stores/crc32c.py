@@ -8,8 +8,11 @@ What is left when 75 rows are is divided again in rows of half the width, and th
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 POLYNOMIAL = 0x82F63B78  # bit-reversed, as all of the arithmetic here: the first bit of a byte is its lowest
 ROWS = 75  # R has the fewest terms there: eleven
@@ -17,6 +20,7 @@ WIDTH = 2**12  # bytes of the widest row: what is XORed at once stays in the cac
 PIECE = 32 * ROWS  # rows folded together
 ONES = bytes.fromhex("54641f64")  # after which a register of zeros is one of ones, with which a checksum begins
 NARROW = 8  # bytes of the narrowest
+SHORT = ROWS * NARROW  # bytes
 
 
 def _table() -> tuple[int, ...]:
@@ -39,29 +43,31 @@ TERMS = _terms()
 STEP = ROWS - max(TERMS)  # rows that can be moved at once: none of them onto another
 
 
-def crc32c(data: memoryview | bytearray) -> int:
-    """The CRC-32C of some bytes."""
+def crc32c(data: memoryview | bytearray, *, bytewise: int = SHORT) -> int:
+    """The CRC-32C of some bytes. Up to `bytewise` of them it is worked out without torch, some megabytes a second."""
     size = len(data)
-    if size <= ROWS * NARROW:
+    if size <= max(bytewise, SHORT):
         return _bytewise(data, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    import torch
+
     width = NARROW
     while width < WIDTH and 2 * width * ROWS < size:
         width *= 2
     kept, piece = ROWS * width, min(-(-size // width), PIECE) * width
     buffer = bytearray(kept + piece)  # what is left of the pieces before, and a piece
-    rows = torch.frombuffer(buffer, dtype=torch.uint8)
+    rows = torch.frombuffer(buffer, dtype=torch.int64)
     start, some = 0, (size - 1) % piece + 1  # zeros in front do not change a remainder: the first piece is the odd one
     while start < size:
         buffer[:kept] = buffer[-kept:]
         buffer[-some:] = data[start : start + some]
         if start == 0:
             buffer[-some - 4 : -some] = ONES
-        remainder = _fold(rows.view(-1, width))
+        remainder = _fold(rows.view(-1, width // 8))
         start, some = start + some, piece
     while width > NARROW:
         width //= 2
-        remainder = _fold(remainder.view(-1, width))
-    return _bytewise(bytes(remainder.view(-1).tolist()), 0) ^ 0xFFFFFFFF
+        remainder = _fold(remainder.view(-1, width // 8))
+    return _bytewise(struct.pack(f"={ROWS}q", *remainder.view(-1).tolist()), 0) ^ 0xFFFFFFFF
 
 
 def masked(checksum: int) -> int:
@@ -71,7 +77,6 @@ def masked(checksum: int) -> int:
 
 def _fold(rows: Tensor) -> Tensor:
     """The last ROWS of the rows, with the ones before divided away; works in place."""
-    rows = rows.view(torch.int64)
     done, extra = 0, len(rows) - ROWS
     while done < extra:
         count = min(STEP, extra - done)
@@ -80,7 +85,7 @@ def _fold(rows: Tensor) -> Tensor:
             below = done + ROWS - exponent
             rows[below : below + count].bitwise_xor_(moved)
         done += count
-    return rows[extra:].view(torch.uint8)
+    return rows[extra:]
 
 
 def _bytewise(data: bytes | bytearray | memoryview, register: int) -> int:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
-
-import torch
+from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import Diagnostic, Place
 from ..replacing import replacing
-from .arrays import NAMES, torch_dtype
+from .arrays import NAMES, dtype_named
 from .base import Refused, TensorInfo, missing_tensor, open_file, problem, quoted, unwritable, valueless
-from .mapped import MappedFile
+from .dtypes import dtype_of
+from .mapped import MappedFile, tensor_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCOPE = "model"  # what we write where Keras has the name of a class
 RATIO = 100  # times its stored size that a compressed tensor may have
@@ -69,9 +71,9 @@ class KerasStore:
             self._again.append((name, dataset))
             return
         self._datasets[name] = dataset
-        self.tensors[name] = TensorInfo(tuple(dataset.shape), torch_dtype(dataset.dtype.str), self.paths[0])
+        self.tensors[name] = TensorInfo(tuple(dataset.shape), dtype_named(dataset.dtype.str), self.paths[0])
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> Tensor:
         if name not in self.tensors:
             raise missing_tensor(self.paths[0], name, self.tensors)
         if self._mapped.closed:
@@ -81,7 +83,7 @@ class KerasStore:
         if offset is not None:
             return self._mapped.tensor(offset, info.dtype, info.shape)
         try:
-            return torch.from_numpy(dataset[()].reshape(info.shape))
+            return tensor_of(dataset[()].reshape(info.shape), info.dtype, info.shape)
         except (OSError, RuntimeError, ValueError) as error:
             raise problem(self.paths[0], f"tensor {quoted(name)} is damaged ({str(error)[:200]})", AGAIN) from None
 
@@ -104,7 +106,7 @@ class KerasStore:
         self.close()
 
 
-def write_keras(path: Path, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+def write_keras(path: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
     """Write weights as Keras saves those of a model, all or nothing: each under its layer, the first part of its name,
     within the scope `model`. WeightsError if NumPy has no such type, DownloadError if the file cannot be written."""
     h5py = _h5py(path)
@@ -112,7 +114,7 @@ def write_keras(path: Path, tensors: Iterable[tuple[str, torch.Tensor]]) -> None
     try:
         with replacing(path) as target, h5py.File(target, "w") as file:
             for name, tensor in tensors:
-                unknown = None if tensor.dtype in NAMES else f"HDF5 has no type for {tensor.dtype}"
+                unknown = None if dtype_of(tensor) in NAMES else f"HDF5 has no type for {dtype_of(tensor)}"
                 if reason := valueless(name, tensor) or unknown:
                     raise problem(path, f"tensor {quoted(name)} cannot be stored: {reason}")
                 layer = name.partition("/")[0]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
-
-import torch
+from typing import TYPE_CHECKING, BinaryIO
 
 from .base import problem
+from .dtypes import ITEMSIZE, torch_dtype
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class MappedFile:
@@ -18,34 +19,32 @@ class MappedFile:
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file, self.path = file, path
-        self._mapped: torch.UntypedStorage | None = None
+        self._mapped: memoryview | None = None
 
     def tensor(
-        self, start: int, dtype: torch.dtype, shape: Sequence[int], stride: Sequence[int] | None = None
-    ) -> torch.Tensor:
+        self, start: int, dtype: str, shape: Sequence[int], stride: Sequence[int] | None = None
+    ) -> Tensor:
         """The tensor whose first element is at byte `start`; `stride` counts elements, row-major if None."""
-        if 0 in shape:
-            return torch.empty(tuple(shape), dtype=dtype)
         stride = row_major(shape) if stride is None else stride
         length = 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
-        storage = self._span(start, length * dtype.itemsize, dtype.itemsize)
-        return torch.empty(0, dtype=dtype).set_(storage, 0, tuple(shape), tuple(stride))
+        size = 0 if 0 in shape else length * ITEMSIZE[dtype]
+        return tensor_of(self.content(start, size, ITEMSIZE[dtype]), dtype, shape, stride)
 
-    def read_into(self, storage: torch.UntypedStorage, position: int, start: int, size: int) -> None:
-        """Copy `size` bytes at `start` of the file to `position` of the storage."""
-        self.file.seek(start)
-        if self.file.readinto((ctypes.c_char * size).from_address(storage.data_ptr() + position)) != size:
-            raise problem(self.path, "truncated: the file became shorter while it was read", "fetch or save it again")
-
-    def _span(self, start: int, size: int, alignment: int) -> torch.UntypedStorage:
-        if start % alignment == 0:
+    def content(self, start: int, size: int, alignment: int = 1) -> memoryview | bytearray:
+        """Bytes of the file: mapped if they begin at a multiple of `alignment`, else copied."""
+        if size and start % alignment == 0:
             if self._mapped is None:  # private pages: a tensor may be written to, the file stays as it is
-                pages = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_COPY)
-                self._mapped = torch.frombuffer(pages, dtype=torch.uint8).untyped_storage()
+                self._mapped = memoryview(mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_COPY))
             return self._mapped[start : start + size]
-        storage = torch.UntypedStorage(size)
-        self.read_into(storage, 0, start, size)
-        return storage
+        copy = bytearray(size)
+        self.read_into(memoryview(copy), start)
+        return copy
+
+    def read_into(self, target: memoryview, start: int) -> None:
+        """Fill `target` with the bytes at `start` of the file."""
+        self.file.seek(start)
+        if self.file.readinto(target) != len(target):
+            raise problem(self.path, "truncated: the file became shorter while it was read", "fetch or save it again")
 
     @property
     def closed(self) -> bool:
@@ -54,6 +53,25 @@ class MappedFile:
     def close(self) -> None:
         self.file.close()
         self._mapped = None
+
+
+def tensor_of(
+    content: memoryview | bytearray, dtype: str, shape: Sequence[int], stride: Sequence[int] | None = None
+) -> Tensor:
+    """The tensor whose bytes these are. It shares their memory, which has to be writable, if that is aligned. `stride`
+    as above.
+
+    Here torch is imported, for all that reads tensors: who lists those of a file need not wait for it.
+    """
+    import torch
+
+    kind = torch_dtype(dtype)
+    if 0 in shape:
+        return torch.empty(tuple(shape), dtype=kind)
+    stride = row_major(shape) if stride is None else tuple(stride)
+    storage = torch.frombuffer(content, dtype=torch.uint8).untyped_storage()
+    storage = storage if storage.data_ptr() % kind.itemsize == 0 else storage.clone()
+    return torch.empty(0, dtype=kind).set_(storage, 0, tuple(shape), stride)
 
 
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:

@@ -11,13 +11,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, Self
-
-import torch
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from ...errors import Diagnostic, Place, WeightsError
 from ..replacing import replacing
-from .arrays import NAMES, torch_dtype
+from .arrays import NAMES, dtype_named
 from .base import (
     Refused,
     TensorInfo,
@@ -31,7 +29,11 @@ from .base import (
     unwritable,
     what_it_is_instead,
 )
-from .mapped import MappedFile
+from .dtypes import ITEMSIZE, dtype_of
+from .mapped import MappedFile, tensor_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHAPES = "params_shapes.json"
 PIECES = 10  # as the release has
@@ -73,7 +75,7 @@ class NumpyStore:
             for (name, start), shape in zip(self._starts.items(), shapes, strict=True)
         }
 
-    def _open(self, path: Path) -> tuple[torch.dtype, int, int]:
+    def _open(self, path: Path) -> tuple[str, int, int]:
         file = MappedFile(open_file(path), path)
         self._files.append(file)
         try:
@@ -94,32 +96,29 @@ class NumpyStore:
         """The piece that holds an element of the vector."""
         return bisect_right(self._ends, element)
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> Tensor:
         if name not in self.tensors:
             raise missing_tensor(self.paths[0], name, self.tensors)
         if any(file.closed for file in self._files):
             raise problem(self.paths[0], f"tensor {quoted(name)} cannot be read: the store is closed")
-        shape, size = self.tensors[name].shape, self._dtype.itemsize
-        first, end = self._starts[name], self._starts[name] + math.prod(self.tensors[name].shape)
-        piece = self._piece(first)
-        if end <= first or end <= self._ends[piece]:  # empty, or all in one file
-            return self._tensor(piece, first, shape) if end > first else torch.empty(shape, dtype=self._dtype)
-        result = torch.empty(shape, dtype=self._dtype)
+        shape, size = self.tensors[name].shape, ITEMSIZE[self._dtype]
+        first = self._starts[name]
+        end, piece = first + math.prod(shape), self._piece(first)
+        if first < end <= self._ends[piece]:
+            return self._files[piece].tensor(self._byte(piece, first), self._dtype, shape)
+        content = bytearray((end - first) * size)  # of an empty tensor, or one that is cut
         element = first
         while element < end:
             piece = self._piece(element)
             stop = min(end, self._ends[piece])
-            position, start = (element - first) * size, self._byte(piece, element)
-            self._files[piece].read_into(result.untyped_storage(), position, start, (stop - element) * size)
+            place = memoryview(content)[(element - first) * size : (stop - first) * size]
+            self._files[piece].read_into(place, self._byte(piece, element))
             element = stop
-        return result
-
-    def _tensor(self, piece: int, element: int, shape: tuple[int, ...]) -> torch.Tensor:
-        return self._files[piece].tensor(self._byte(piece, element), self._dtype, shape)
+        return tensor_of(content, self._dtype, shape)
 
     def _byte(self, piece: int, element: int) -> int:
         _, numel, start = self._headers[piece]
-        return start + (element - self._ends[piece] + numel) * self._dtype.itemsize
+        return start + (element - self._ends[piece] + numel) * ITEMSIZE[self._dtype]
 
     def check_sums(self) -> list[Diagnostic]:
         return []
@@ -135,7 +134,7 @@ class NumpyStore:
         self.close()
 
 
-def read_npy_header(file: BinaryIO) -> tuple[torch.dtype, int, int]:
+def read_npy_header(file: BinaryIO) -> tuple[str, int, int]:
     """Type, number of elements and first byte of the array in an `.npy` file. Raises `Refused`."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(12)
@@ -154,13 +153,13 @@ def read_npy_header(file: BinaryIO) -> tuple[torch.dtype, int, int]:
     found = _HEADER.fullmatch(file.read(length))
     if found is None:
         raise Refused("its header does not describe an array of numbers", AGAIN)
-    dtype = torch_dtype(found[1].decode())
+    dtype = dtype_named(found[1].decode())
     shape = [int(number) for number in re.findall(rb"\d+", found[3])]
     if not representable(shape):
         raise Refused(f"its header claims an impossible shape: {shape}", AGAIN)
     if found[2] == b"True" and len(shape) > 1:
         raise Refused("its array is column-major, and cannot be part of a flat vector", AGAIN)
-    end = start + math.prod(shape) * dtype.itemsize
+    end = start + math.prod(shape) * ITEMSIZE[dtype]
     if end != size:
         what = "truncated: " if end > size else ""
         raise Refused(f"{what}its header describes {end} bytes, the file has {size}", AGAIN)
@@ -200,7 +199,7 @@ def _names(count: int) -> list[str]:
     return [f"params/{index}" for index in range(count)]
 
 
-def write_numpy(folder: Path, tensors: Mapping[str, torch.Tensor], pieces: int = PIECES) -> list[Path]:
+def write_numpy(folder: Path, tensors: Mapping[str, Tensor], pieces: int = PIECES) -> list[Path]:
     """Write `params/0`, `params/1`… as one flat vector in `pieces` files, and their shapes. Returns the files' paths.
 
     At most one tensor at a time is copied. Raises `WeightsError` if the names are others or the types differ,
@@ -211,7 +210,7 @@ def write_numpy(folder: Path, tensors: Mapping[str, torch.Tensor], pieces: int =
         strange = listed(sorted(set(tensors) - set(names)) or ["nothing"])
         last = max(len(names) - 1, 0)
         raise problem(folder, f"its tensors must be `params/0` to `params/{last}`; there is {strange}")
-    dtypes = list(dict.fromkeys(tensors[name].dtype for name in names))
+    dtypes = list(dict.fromkeys(dtype_of(tensors[name]) for name in names))
     if len(dtypes) > 1 or dtypes[0] not in NAMES:
         raise problem(folder, f"one flat vector of NumPy cannot hold {listed(dtypes)}", "convert with --dtype float32")
     if meta := [name for name in names if tensors[name].is_meta]:
@@ -220,7 +219,7 @@ def write_numpy(folder: Path, tensors: Mapping[str, torch.Tensor], pieces: int =
     sizes = [total // pieces + (index < total % pieces) for index in range(pieces)]
     paths = [folder / f"params_{index}.npy" for index in range(pieces)]
     try:
-        chunks = _chunks((bytes_of(tensors[name]) for name in names), [size * dtypes[0].itemsize for size in sizes])
+        chunks = _chunks((bytes_of(tensors[name]) for name in names), [size * ITEMSIZE[dtypes[0]] for size in sizes])
         for path, size, content in zip(paths, sizes, chunks, strict=True):
             with replacing(path) as file:
                 file.write(_header(dtypes[0], size))
@@ -233,7 +232,7 @@ def write_numpy(folder: Path, tensors: Mapping[str, torch.Tensor], pieces: int =
     return [folder / SHAPES, *paths]
 
 
-def _header(dtype: torch.dtype, size: int) -> bytes:
+def _header(dtype: str, size: int) -> bytes:
     text = f"{{'descr': '{NAMES[dtype]}', 'fortran_order': False, 'shape': ({size},), }}".encode()
     text += b" " * (-(10 + len(text) + 1) % 64) + b"\n"
     return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Self
-
-import torch
+from typing import TYPE_CHECKING, Self
 
 from ...errors import Diagnostic
 from .base import Store, TensorInfo, listed, missing_tensor, problem, quoted
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _NUMBERED = re.compile(r"(.+\.)(\d+)(\.pth)")
 MOST = 1000
@@ -64,11 +65,15 @@ class PartedStore:
             self.tensors[name] = TensorInfo(tuple(shape), info.dtype, info.file)
             self._dims[name] = dim
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> Tensor:
         if name not in self.tensors:
             raise missing_tensor(self.paths[0], name, self.tensors)
         dim = self._dims[name]
-        return self._parts[0].read(name) if dim is None else torch.cat([one.read(name) for one in self._parts], dim)
+        if dim is None:
+            return self._parts[0].read(name)
+        import torch
+
+        return torch.cat([part.read(name) for part in self._parts], dim)
 
     def check_sums(self) -> list[Diagnostic]:
         return [problem for part in self._parts for problem in part.check_sums()]

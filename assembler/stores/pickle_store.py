@@ -12,14 +12,12 @@ import pickle
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Self
-
-import torch
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from ...errors import Diagnostic, Place, WeightsError
 from ..replacing import replacing
 from .archives import gunzip
-from .arrays import NAMES, StoredArray, torch_dtype
+from .arrays import NAMES, StoredArray, dtype_named
 from .base import (
     Refused,
     TensorInfo,
@@ -31,11 +29,15 @@ from .base import (
     unwritable,
     what_it_is_instead,
 )
+from .dtypes import dtype_of
 from .mapped import MappedFile
 from .pickles import PickleStream, read_pickle
 from .plain import plain_values
 from .rebuild import Attributes
 from .torch_layout import is_plain_pickle, read_layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEPTH = 32  # lists in lists
 VALUES = 1_000_000  # a pickle can name one list a million times: so many places are looked at
@@ -65,7 +67,7 @@ class PickleStore:
                 elif isinstance(value, list | tuple | dict):
                     self.empty.append(name)
             self.tensors = {
-                name: TensorInfo(array.shape, torch_dtype(array.dtype), path) for name, array in self._arrays.items()
+                name: TensorInfo(array.shape, dtype_named(array.dtype), path) for name, array in self._arrays.items()
             }
             if not self._arrays:
                 raise Refused("it holds no NumPy arrays", "name the file with the weights")
@@ -79,7 +81,7 @@ class PickleStore:
         outermost = content.items() if isinstance(content, dict) else ()
         self.extras: Mapping[str, object] = {str(key): value for key, value in outermost if str(key) not in used}
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> Tensor:
         if name not in self.tensors:
             raise missing_tensor(self.paths[0], name, self.tensors)
         if self._file.closed:
@@ -158,7 +160,7 @@ def leaves(content: object) -> Iterator[tuple[str, object]]:
 
 def write_pickle(
     path: Path,
-    tensors: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, Tensor],
     extras: Mapping[str, object] | None = None,
     *,
     empty: Iterable[str] = (),
@@ -175,8 +177,8 @@ def write_pickle(
     wrong = [
         Diagnostic(f"tensor {quoted(name)} cannot be stored: {reason}", Place(str(path)))
         for name, tensor in tensors.items()
-        if (reason := "it has no values yet" if tensor.is_meta else "" if tensor.dtype in NAMES else
-            f"NumPy has no type for {tensor.dtype}")
+        if (reason := "it has no values yet" if tensor.is_meta else "" if dtype_of(tensor) in NAMES else
+            f"NumPy has no type for {dtype_of(tensor)}")
     ]  # fmt: skip
     if wrong:
         raise WeightsError(*wrong)
@@ -190,7 +192,7 @@ def write_pickle(
             node = node[part]
             if not isinstance(node, dict):
                 raise problem(path, f"{quoted(name)} would lie inside another tensor")
-        if isinstance(node.get(last), dict | torch.Tensor):
+        if not isinstance(node.get(last, ()), tuple):
             raise problem(path, f"{quoted(name)} would be a tensor and a list at once")
         node[last] = value
     content = {**tree, **plain_values(extras or {}, path)}
@@ -218,6 +220,8 @@ class _Writer:
         self._file.write(b".")
 
     def _value(self, value: object, outermost: bool = False) -> None:
+        import torch
+
         put = self._file.write
         if isinstance(value, torch.Tensor):
             self._array(value)
@@ -245,8 +249,8 @@ class _Writer:
         pickler.dump(value)
         self._file.write(buffer.getbuffer()[2:-1])
 
-    def _array(self, tensor: torch.Tensor) -> None:
-        name, content = NAMES[tensor.dtype], bytes_of(tensor)
+    def _array(self, tensor: Tensor) -> None:
+        name, content = NAMES[dtype_of(tensor)], bytes_of(tensor)
         self._file.write(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85C\1b\x87R(K\1")
         self._plain(tuple(tensor.shape))
         self._file.write(b"cnumpy\ndtype\n")

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from .arrays import StoredArray, StoredDtype, scalar
 from .base import Refused, quoted, representable
+from .dtypes import ITEMSIZE
 
 RESAVE = (
     "use a safetensors release of these weights; or, if you trust where this file comes from,\n"
@@ -28,7 +27,7 @@ class Global:
 @dataclass(frozen=True, slots=True)
 class StoredStorage:
     key: str
-    dtype: torch.dtype
+    dtype: str
     numel: int  # elements of `dtype`
 
 
@@ -37,7 +36,7 @@ class StoredTensor:
     """A strided view of a storage; offset and strides count elements of `dtype`."""
 
     storage: StoredStorage
-    dtype: torch.dtype
+    dtype: str
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -48,13 +47,16 @@ class Attributes(dict):
 
 
 # Storage types by the name torch.save gives them: the dtype of their elements.
-_STORAGES: dict[str, torch.dtype] = {
-    "torch.DoubleStorage": torch.float64, "torch.FloatStorage": torch.float32, "torch.HalfStorage": torch.float16,
-    "torch.BFloat16Storage": torch.bfloat16, "torch.LongStorage": torch.int64, "torch.IntStorage": torch.int32,
-    "torch.ShortStorage": torch.int16, "torch.CharStorage": torch.int8, "torch.ByteStorage": torch.uint8,
-    "torch.BoolStorage": torch.bool, "torch.ComplexFloatStorage": torch.complex64,
-    "torch.ComplexDoubleStorage": torch.complex128, "torch.storage.UntypedStorage": torch.uint8,
+_STORAGES: dict[str, str] = {
+    "torch.DoubleStorage": "float64", "torch.FloatStorage": "float32", "torch.HalfStorage": "float16",
+    "torch.BFloat16Storage": "bfloat16", "torch.LongStorage": "int64", "torch.IntStorage": "int32",
+    "torch.ShortStorage": "int16", "torch.CharStorage": "int8", "torch.ByteStorage": "uint8",
+    "torch.BoolStorage": "bool", "torch.ComplexFloatStorage": "complex64",
+    "torch.ComplexDoubleStorage": "complex128", "torch.storage.UntypedStorage": "uint8",
 }
+
+# What a type is called in a pickle.
+_DTYPES = {f"torch.{name}": name for name in ITEMSIZE}
 
 _OTHER_TENSORS = {
     "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
@@ -72,15 +74,14 @@ _TYPES = {"torch.Tensor", "torch.nn.parameter.Parameter", "numpy.ndarray"}
 _OBJECTS = {"argparse.Namespace", "trax.history.History", "data_utils.Corpus", "vocabulary.Vocab"}
 
 
-def look_up(name: str) -> Global | torch.dtype | None:
+def look_up(name: str) -> Global | None:
     """What stands for a global; None if it is not in the table. `Refused` for what is known to be of no use."""
-    if name in _STORAGES or name in _TYPES or name in _CALLS or name in _OBJECTS:
+    if any(name in table for table in (_STORAGES, _TYPES, _CALLS, _OBJECTS, _DTYPES)):
         return Global(name)
     if name in _OTHER_TENSORS or name.startswith(("torch.Q", "torch.q", "torch.per_", "torch.serialization._get_lay")):
         kind = _OTHER_TENSORS.get(name, "a sparse or quantized tensor")
         raise Refused(f"it holds {kind}, which is not supported here", "save plain (dense) tensors")
-    dtype = vars(torch).get(name.removeprefix("torch.")) if name.startswith("torch.") else None
-    return dtype if isinstance(dtype, torch.dtype) else None
+    return None
 
 
 def refuse_global(name: str, whole: bool) -> Any:
@@ -151,16 +152,18 @@ def _tensor(storage: StoredStorage, offset: int, shape: tuple, stride: tuple, *r
 
 def _tensor_of_dtype(storage: StoredStorage, offset: int, shape: tuple, stride: tuple, *rest: object) -> StoredTensor:
     _, _, dtype, *metadata = rest
-    return _view(storage, dtype, offset, shape, stride, *metadata)
+    if not isinstance(dtype, Global):
+        raise TypeError("a tensor without type")
+    return _view(storage, _DTYPES[dtype.name], offset, shape, stride, *metadata)
 
 
 def _view(
-    storage: StoredStorage, dtype: torch.dtype, offset: int, shape: tuple, stride: tuple, metadata: object = None
+    storage: StoredStorage, dtype: str, offset: int, shape: tuple, stride: tuple, metadata: object = None
 ) -> StoredTensor:
     """Checks that the view stays inside its storage and is no larger than it: an expanded view of one number is how
     a tiny file asks for all the memory there is."""
-    if not isinstance(storage, StoredStorage) or not isinstance(dtype, torch.dtype):
-        raise TypeError("a tensor without storage or type")
+    if not isinstance(storage, StoredStorage):
+        raise TypeError("a tensor without storage")
     if metadata:
         raise Refused("it holds a lazily conjugated or negated tensor", "save `tensor.resolve_conj().resolve_neg()`")
     if not len(shape) == len(stride) <= 64 or any(
@@ -171,7 +174,7 @@ def _view(
         raise Refused(f"a tensor claims an impossible shape: {list(shape)}")
     numel = math.prod(shape)
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
-    held = storage.numel * storage.dtype.itemsize // dtype.itemsize
+    held = storage.numel * ITEMSIZE[storage.dtype] // ITEMSIZE[dtype]
     if numel and last >= held:
         raise Refused(f"a tensor of shape {list(shape)} reaches beyond its storage of {held} elements")
     if numel > held:

@@ -1,20 +1,19 @@
-"""safetensors: a JSON header, then raw bytes. Read through the library, which maps them; written here, atomically."""
+"""safetensors: eight bytes of length, a JSON header, then raw bytes. Written atomically."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Self
-
-import torch
-from safetensors import SafetensorError, safe_open
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from ...errors import Diagnostic, Place, WeightsError
 from ..replacing import replacing
 from .base import (
+    Refused,
     TensorInfo,
     bytes_of,
     missing_tensor,
@@ -22,21 +21,25 @@ from .base import (
     problem,
     quoted,
     representable,
-    unreadable,
     unwritable,
     valueless,
     what_it_is_instead,
 )
+from .dtypes import ITEMSIZE, dtype_of
+from .mapped import MappedFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HEADER_LIMIT = 100_000_000  # bytes; the format's own
-DIAGNOSED = 2**24  # bytes of a refused header that are worth parsing again, to say what is wrong
+METADATA = "__metadata__"
+AGAIN = "fetch or save the file again"
 
-DTYPES: dict[str, torch.dtype] = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
-    "U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool,
-    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
-    "F8_E4M3FNUZ": torch.float8_e4m3fnuz, "F8_E5M2FNUZ": torch.float8_e5m2fnuz, "C64": torch.complex64,
+DTYPES: dict[str, str] = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "C64": "complex64",
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -50,39 +53,32 @@ class SafetensorsStore:
 
     def __init__(self, path: Path) -> None:
         self.paths = [path]
-        with open_file(path) as file:  # the library's errors do not say what the system refused, nor what is wrong
-            try:
-                self._file = safe_open(path, framework="pt", device="cpu")
-            except (SafetensorError, ValueError) as error:
-                raise problem(path, *_diagnosis(file, str(error))) from None
-            except OSError as error:
-                raise unreadable(path, error) from None
-        self.metadata: Mapping[str, str] = dict(self._file.metadata() or {})
-        self.tensors: dict[str, TensorInfo] = {}
-        for name in self._file.keys():  # noqa: SIM118 - not a mapping
-            header = self._file.get_slice(name)
-            shape, kind = tuple(header.get_shape()), header.get_dtype()
-            if kind not in DTYPES:
-                raise problem(path, f"tensor {quoted(name)} is stored as {quoted(kind)}, which torch has no type for")
-            if not representable(shape):
-                raise problem(path, f"tensor {quoted(name)} claims an impossible shape: {list(shape)}")
-            self.tensors[name] = TensorInfo(shape, DTYPES[kind], path)
+        self._file = MappedFile(open_file(path), path)
+        try:
+            header, data = _read_header(self._file.file)
+            self.metadata: Mapping[str, str] = _metadata(header.pop(METADATA, {}))
+            places = {name: _place(name, header[name]) for name in sorted(header)}
+            _check(places.values(), os.fstat(self._file.file.fileno()).st_size - data, data)
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, Refused):
+                raise problem(path, str(error), error.help) from None
+            raise
+        self._starts = {name: data + start for name, (_, _, start, _) in places.items()}
+        self.tensors = {name: TensorInfo(shape, dtype, path) for name, (dtype, shape, _, _) in places.items()}
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> Tensor:
         if name not in self.tensors:
             raise missing_tensor(self.paths[0], name, self.tensors)
-        try:
-            tensor = self._file.get_tensor(name)
-        except SafetensorError as error:
-            raise problem(self.paths[0], f"tensor {quoted(name)} cannot be read: {error}") from None
-        # Some writers do not align their tensors; kernels may count on it.
-        return tensor if tensor.data_ptr() % tensor.element_size() == 0 else tensor.clone()
+        if self._file.closed:
+            raise problem(self.paths[0], f"tensor {quoted(name)} cannot be read: the store is closed")
+        return self._file.tensor(self._starts[name], self.tensors[name].dtype, self.tensors[name].shape)
 
     def check_sums(self) -> list[Diagnostic]:
         return []
 
     def close(self) -> None:
-        self._file.__exit__(None, None, None)
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -91,44 +87,89 @@ class SafetensorsStore:
         self.close()
 
 
-def _diagnosis(file: BinaryIO, error: str) -> tuple[str, str]:
-    """What is wrong with a file that the library refused with `error`, and the way out."""
-    again = "fetch or save the file again"
+Location = tuple[str, tuple[int, ...], int, int]  # type, shape, first byte and end in the data
+
+
+def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """The header, and the first byte of the data."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(512)
     if instead := what_it_is_instead(head):
-        return instead
+        raise Refused(*instead)
     if head.startswith((b"PK\x03\x04", b"\x80\x02")) and head[8:9] != b"{":
-        return "this is a PyTorch file, not safetensors", "give it the ending `.bin` or `.pt`"
+        raise Refused("this is a PyTorch file, not safetensors", "give it the ending `.bin` or `.pt`")
     if size < 8:
-        return f"truncated: this file has {size} bytes, too few for a safetensors file", again
+        raise Refused(f"truncated: this file has {size} bytes, too few for a safetensors file", AGAIN)
     (length,) = struct.unpack("<Q", head[:8])
     if head[8:9] not in (b"{", b""):
-        return "this is not a safetensors file: there is no header where one should begin", again
+        raise Refused("this is not a safetensors file: there is no header where one should begin", AGAIN)
     if length > HEADER_LIMIT:
-        return f"the header claims {length} bytes, more than the {HEADER_LIMIT} the format allows", again
+        raise Refused(f"the header claims {length} bytes, more than the {HEADER_LIMIT} the format allows", AGAIN)
     if 8 + length > size:
-        return f"truncated: the header alone should end at byte {8 + length}, the file has {size}", again
-    damaged = f"the header is damaged ({error.split(': ', 1)[-1]})"
-    if length > DIAGNOSED:
-        return damaged, again
+        raise Refused(f"truncated: the header alone should end at byte {8 + length}, the file has {size}", AGAIN)
     file.seek(8)
     try:
-        header = json.loads(file.read(length))
-        end = max(info["data_offsets"][1] for name, info in header.items() if name != "__metadata__")
-        promised = 8 + length + int(end)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError):
-        return damaged, again
-    if promised > size:
-        return f"truncated: the header describes {promised} bytes, the file has {size}", again
-    if promised < size:
-        return f"the header describes {promised} bytes, the file has {size - promised} more", again
-    return f"the header contradicts itself ({error.split(': ', 1)[-1]})", again
+        header = json.loads(file.read(length).decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(str(error)) from None
+    if not isinstance(header, dict):
+        raise _damaged("it is no JSON object")
+    return header, 8 + length
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name comes twice")
+    return content
+
+
+def _metadata(metadata: object) -> dict[str, str]:
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise _damaged(f"{METADATA} does not map names to texts")
+    return metadata
+
+
+def _place(name: str, entry: object) -> Location:
+    """What an entry of the header says."""
+    if not isinstance(entry, dict) or not entry.keys() >= {"dtype", "shape", "data_offsets"}:
+        raise _damaged(f"{quoted(name)} does not have a type, a shape and offsets")
+    kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    numbers = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
+    if not numbers or not all(type(number) is int and 0 <= number < 2**64 for number in (*shape, *offsets)):
+        raise _damaged(f"the shape or the offsets of {quoted(name)} are none")
+    if not isinstance(kind, str) or kind not in DTYPES:
+        raise Refused(f"the header says that tensor {quoted(name)} is {quoted(kind)}, which torch has no type for")
+    if not representable(shape):
+        raise Refused(f"the header contradicts itself: tensor {quoted(name)} has an impossible shape, {shape}", AGAIN)
+    start, end = offsets
+    if end - start != math.prod(shape) * ITEMSIZE[DTYPES[kind]]:
+        message = f"tensor {quoted(name)} {shape} of {kind} should not have {end - start} bytes"
+        raise Refused(f"the header contradicts itself: {message}", AGAIN)
+    return DTYPES[kind], tuple(shape), start, end
+
+
+def _check(places: Iterable[Location], size: int, data: int) -> None:
+    """The tensors fill the `size` bytes of the data, which begins at byte `data` of the file, without holes."""
+    at = 0
+    for start, end in sorted((start, end) for _, _, start, end in places):
+        if start != at:
+            message = f"tensors overlap or leave a hole at byte {at} of the data"
+            raise Refused(f"the header contradicts itself: {message}", AGAIN)
+        at = end
+    if at > size:
+        raise Refused(f"truncated: the header describes {data + at} bytes, the file has {data + size}", AGAIN)
+    if at < size:
+        raise Refused(f"the header describes {data + at} bytes, the file has {size - at} more", AGAIN)
+
+
+def _damaged(reason: str) -> Refused:
+    return Refused(f"the header is damaged ({ascii(reason[:200])[1:-1]})", AGAIN)
 
 
 def write_safetensors(
     path: Path,
-    tensors: Mapping[str, torch.Tensor] | Iterable[tuple[str, torch.Tensor]],
+    tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write `tensors` to `path`, all or nothing: under a temporary name beside it, flushed to the disk, then renamed.
@@ -146,12 +187,12 @@ def write_safetensors(
         raise WeightsError(*wrong)
     # Widest elements first: with a padded header that aligns every tensor.
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    header: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
+    header: dict[str, object] = {METADATA: {"format": "pt", **(metadata or {})}}
     start = 0
     for name in order:
         tensor = tensors[name]
         end = start + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        header[name] = {"dtype": NAMES[dtype_of(tensor)], "shape": list(tensor.shape), "data_offsets": [start, end]}
         start = end
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -167,9 +208,9 @@ def write_safetensors(
         raise unwritable(path, error) from None
 
 
-def _unwritable(name: str, tensor: torch.Tensor) -> str | None:
-    if name == "__metadata__":
+def _unwritable(name: str, tensor: Tensor) -> str | None:
+    if name == METADATA:
         return "the format keeps this name for itself"
     if reason := valueless(name, tensor):
         return reason
-    return None if tensor.dtype in NAMES else f"safetensors has no type for {tensor.dtype}"
+    return None if dtype_of(tensor) in NAMES else f"safetensors has no type for {dtype_of(tensor)}"

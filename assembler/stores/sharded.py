@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Self
-
-import torch
+from typing import TYPE_CHECKING, Self
 
 from ...errors import Diagnostic, DownloadError, Place, WeightsError
 from .base import Store, TensorInfo, listed, missing_tensor, open_file, problem, quoted
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INDEX_LIMIT = 2**26  # bytes
 
@@ -45,7 +46,7 @@ class ShardedStore:
             name: self._shards[shard].tensors[name] for name, shard in places.items()
         }
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> Tensor:
         if name not in self.tensors:
             raise missing_tensor(self.paths[0], name, self.tensors)
         return self._shards[self._places[name]].read(name)

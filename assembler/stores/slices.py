@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from .base import Refused, quoted
 from .protobuf import Bytes, nested, read_message, signed
 from .sstable import AGAIN
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DIMS = 64  # as many as torch works with
 PARTS = 2**10  # of one variable
@@ -23,7 +23,7 @@ Slice = tuple[tuple[int, int], ...]  # start and length in each dimension; lengt
 class Stored(Protocol):
     """Where the values of a part are."""
 
-    dtype: torch.dtype
+    dtype: str
     shape: tuple[int, ...]
 
 
@@ -38,14 +38,15 @@ class Part(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Variable(Generic[S]):
-    dtype: torch.dtype
+    dtype: str
     shape: tuple[int, ...]
     parts: tuple[Part[S], ...]  # one if it was saved whole
 
     def read(self, values: Callable[[S], Tensor]) -> Tensor:
+        first = values(self.parts[0].stored)
         if len(self.parts) == 1:
-            return values(self.parts[0].stored)
-        whole = torch.empty(self.shape, dtype=self.dtype)
+            return first
+        whole = first.new_empty(self.shape)
         for part in self.parts:
             place = tuple(slice(a, a + b) for a, b in zip(part.start, part.stored.shape, strict=True))
             whole[place] = values(part.stored)
@@ -65,7 +66,7 @@ def read_slices(messages: Sequence[Bytes], name: str) -> list[Slice]:
     return slices
 
 
-def tiles(name: str, dtype: torch.dtype, shape: tuple[int, ...], slices: list[Slice], parts: list[S]) -> Variable[S]:
+def tiles(name: str, dtype: str, shape: tuple[int, ...], slices: list[Slice], parts: list[S]) -> Variable[S]:
     """The variable that consists of these parts. `Refused` unless they lie side by side and leave nothing out."""
     boxes = []
     for extents, part in zip(slices, parts, strict=True):

@@ -8,17 +8,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path, PureWindowsPath
-from typing import Self
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Self
 
 from ...errors import Diagnostic, DownloadError, Place
 from .base import (
     Refused,
     Store,
     TensorInfo,
-    bytes_of,
     listed,
     missing_tensor,
     open_file,
@@ -31,6 +27,9 @@ from .crc32c import crc32c, masked
 from .mapped import MappedFile
 from .sstable import AGAIN
 from .tensorflow_v1 import TensorflowFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ENDING = ".index"
 LATEST = "checkpoint"  # the text file in which TensorFlow notes which bundle of a folder is the latest
@@ -115,8 +114,7 @@ class TensorflowStore:
         return problems
 
     def _sound(self, entry: Entry) -> bool:
-        data = self._files[entry.shard].tensor(entry.offset, torch.uint8, (entry.size,))
-        return masked(crc32c(bytes_of(data))) == entry.checksum
+        return masked(crc32c(self._files[entry.shard].content(entry.offset, entry.size))) == entry.checksum
 
     def close(self) -> None:
         self._opened.close()

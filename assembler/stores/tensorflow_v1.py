@@ -11,43 +11,40 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Self
 
 from ...errors import Diagnostic
 from .base import Refused, TensorInfo, missing_tensor, open_file, problem, quoted, what_it_is_instead
 from .bundle import ENTRIES, LIMIT, NO_NUMBERS, read_type
+from .dtypes import ITEMSIZE
+from .mapped import tensor_of
 from .protobuf import Bytes, nested, number, read_message
 from .slices import Variable, read_slices, slice_key, tiles
 from .sstable import AGAIN, FOOTER, read_table
 
-CHUNK = 2**20  # bytes of varints decoded together
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # The field of a tensor message that holds the values of a type.
-FIXED = {torch.float32: 5, torch.float64: 6, torch.complex64: 9, torch.complex128: 12}
+FIXED = {"float32": 5, "float64": 6, "complex64": 9, "complex128": 12}
 VARINTS = {
-    torch.int8: 7, torch.int16: 7, torch.int32: 7, torch.uint8: 7, torch.uint16: 7, torch.int64: 10, torch.bool: 11,
-    torch.float16: 13, torch.bfloat16: 13, torch.uint32: 16, torch.uint64: 17,
+    "int8": 7, "int16": 7, "int32": 7, "uint8": 7, "uint16": 7, "int64": 10, "bool": 11, "float16": 13, "bfloat16": 13,
+    "uint32": 16, "uint64": 17,
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    dtype: torch.dtype
+    dtype: str
     shape: tuple[int, ...]
     content: Bytes
 
     def tensor(self) -> Tensor:
-        if not math.prod(self.shape):
-            return torch.empty(self.shape, dtype=self.dtype)
-        if self.dtype in FIXED:
-            tensor = torch.frombuffer(self.content, dtype=self.dtype)
-            aligned = tensor.data_ptr() % self.dtype.itemsize == 0
-            return (tensor if aligned else tensor.clone()).view(self.shape)
-        values = torch.empty(math.prod(self.shape), dtype=self.dtype)
-        _decode(torch.frombuffer(self.content, dtype=torch.uint8), values)
-        return values.view(self.shape)
+        if self.dtype in FIXED or 0 in self.shape:
+            return tensor_of(self.content, self.dtype, self.shape)
+        from .varints import decode
+
+        return decode(self.content, self.dtype, self.shape)
 
 
 class TensorflowFile:
@@ -126,7 +123,7 @@ def _read(data: memoryview) -> tuple[dict[str, Variable[Values]], tuple[str, ...
     return variables, tuple(ignored)
 
 
-def _values(record: memoryview, name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> Values:
+def _values(record: memoryview, name: str, dtype: str, shape: tuple[int, ...]) -> Values:
     """The slice whose entry this is, if it can be as large as it should; varints are counted when they are read."""
     message: Bytes = record
     for key in (2, 3):
@@ -137,28 +134,7 @@ def _values(record: memoryview, name: str, dtype: torch.dtype, shape: tuple[int,
     contents = nested(read_message(message), FIXED.get(dtype) or VARINTS.get(dtype, 0))
     content = contents[0] if contents else b""
     count = math.prod(shape)
-    fits = len(content) == count * dtype.itemsize if dtype in FIXED else count <= len(content) <= 10 * count
+    fits = len(content) == count * ITEMSIZE[dtype] if dtype in FIXED else count <= len(content) <= 10 * count
     if len(contents) > 1 or not fits:
         raise Refused(f"a slice of {quoted(name)} has {len(content)} bytes, which are not its {count} values", AGAIN)
     return Values(dtype, shape, content)
-
-
-def _decode(data: Tensor, out: Tensor) -> None:
-    """Varints, as many as `out` has elements, a chunk of bytes at a time."""
-    bits = out.view(torch.int16) if out.dtype.is_floating_point else out  # halves are stored as their bits
-    start = done = 0
-    while start < len(data):
-        piece = data[start : start + CHUNK]
-        ends = (piece < 0x80).nonzero().view(-1)
-        begins = torch.cat([ends.new_zeros(1), ends[:-1] + 1])[: len(ends)]
-        longest = int((ends - begins).max()) + 1 if len(ends) else 11
-        if longest > 10 or done + len(ends) > len(bits):
-            raise Refused("damaged: its numbers are too long or too many", AGAIN)
-        values = torch.zeros_like(ends)
-        for at in range(longest):
-            digits = piece[(begins + at).clamp(max=len(piece) - 1)].long() & 0x7F
-            values |= torch.where(begins + at <= ends, digits, 0) << 7 * at
-        bits[done : done + len(ends)] = values
-        start, done = start + int(ends[-1]) + 1, done + len(ends)
-    if done < len(bits):
-        raise Refused("damaged: it has fewer numbers than its shape says", AGAIN)

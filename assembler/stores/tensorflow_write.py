@@ -6,16 +6,19 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ..replacing import replacing
 from .base import bytes_of, problem, quoted, unwritable, valueless
 from .bundle import CODES, ENTRIES, LIMIT, Entry, index
 from .crc32c import crc32c, masked
+from .dtypes import dtype_of
 from .slices import DIMS
 from .sstable import KEY
 from .tensorflow_store import ENDING, LATEST
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def write_bundle(
@@ -45,7 +48,7 @@ def write_bundle(
                 data = bytes_of(tensor)
                 file.write(data)
                 end = start + len(data)
-                entries[name] = Entry(tensor.dtype, tuple(tensor.shape), 0, start, len(data), masked(crc32c(data)))
+                entries[name] = Entry(dtype_of(tensor), tuple(tensor.shape), 0, start, len(data), masked(crc32c(data)))
             text = index(entries)
             if len(entries) >= ENTRIES or len(text) > LIMIT:
                 raise problem(prefix, f"{len(entries)} tensors are too many for one checkpoint")
@@ -67,4 +70,4 @@ def _unwritable(name: str, tensor: Tensor) -> str | None:
         return f"its name has over {KEY} bytes"
     if tensor.dim() > DIMS:
         return f"it has over {DIMS} dimensions"
-    return None if tensor.dtype in CODES else f"TensorFlow has no type for {tensor.dtype}"
+    return None if dtype_of(tensor) in CODES else f"TensorFlow has no type for {dtype_of(tensor)}"

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import BinaryIO
 
 from .base import Refused, quoted, what_it_is_instead
+from .dtypes import ITEMSIZE
 from .pickles import PickleStream, read_pickle
 from .rebuild import StoredStorage
 
@@ -52,7 +53,7 @@ def read_layout(file: BinaryIO) -> tuple[object, dict[str, Record]]:
     else:
         raise Refused("this is not a file of torch.save", AGAIN)
     for key, storage in storages.items():
-        record, needed = records.get(f"data/{key}"), storage.numel * storage.dtype.itemsize
+        record, needed = records.get(f"data/{key}"), storage.numel * ITEMSIZE[storage.dtype]
         if record is None:
             raise Refused(f"storage {quoted(key)} is missing from the file", AGAIN)
         if record.size < needed:
@@ -123,7 +124,7 @@ def _read_legacy(file: BinaryIO, size: int) -> tuple[object, dict[str, StoredSto
         count = int.from_bytes(head, "little")
         expected = storages[key].numel
         start = position + 8
-        position = start + expected * storages[key].dtype.itemsize
+        position = start + expected * ITEMSIZE[storages[key].dtype]
         if position > size or len(head) < 8:
             raise Refused(f"truncated: storage {quoted(key)} should end at byte {position}, the file has {size}", AGAIN)
         if count != expected:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
-
-import torch
+from typing import TYPE_CHECKING, Self
 
 from ...errors import Diagnostic, Place, WeightsError
 from ..replacing import replacing
 from .arrays import StoredArray, StoredBytes
 from .base import Refused, TensorInfo, listed, missing_tensor, open_file, problem, quoted, unwritable
+from .dtypes import ITEMSIZE
 from .mapped import MappedFile
 from .plain import plain_values
 from .rebuild import StoredTensor
 from .torch_layout import AGAIN, read_layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where training programs put the weights beside other things
 PARALLEL = "module."
@@ -47,21 +49,21 @@ class TorchStore:
             raise
         self.tensors = {name: TensorInfo(view.shape, view.dtype, path) for name, view in self._views.items()}
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> Tensor:
         if name not in self.tensors:
             raise missing_tensor(self.paths[0], name, self.tensors)
         if self._file.closed:
             raise problem(self.paths[0], f"tensor {quoted(name)} cannot be read: the store is closed")
         return self.read_value(self._views[name])
 
-    def read_value(self, value: StoredTensor | StoredArray) -> torch.Tensor:
+    def read_value(self, value: StoredTensor | StoredArray) -> Tensor:
         """A tensor or array found in `extras`."""
         if isinstance(value, StoredArray):
             try:
                 return value.read(self._file)
             except Refused as error:
                 raise problem(self.paths[0], str(error), error.help) from None
-        start = self._records[f"data/{value.storage.key}"].start + value.offset * value.dtype.itemsize
+        start = self._records[f"data/{value.storage.key}"].start + value.offset * ITEMSIZE[value.dtype]
         return self._file.tensor(start, value.dtype, value.shape, value.stride)
 
     def check_sums(self) -> list[Diagnostic]:
@@ -126,7 +128,7 @@ def _kind(value: object) -> str:
 
 
 def write_torch(
-    path: Path, tensors: Mapping[str, torch.Tensor], extras: Mapping[str, object] | None = None, *, old: bool = False
+    path: Path, tensors: Mapping[str, Tensor], extras: Mapping[str, object] | None = None, *, old: bool = False
 ) -> None:
     """Write what `torch.load` reads, all or nothing: the tensors alone or, with `extras`, as `model` beside them.
 
@@ -136,6 +138,8 @@ def write_torch(
     Raises:
         WeightsError: a tensor cannot be stored. DownloadError: the file cannot be written.
     """
+    import torch
+
     wrong = [
         Diagnostic(f"tensor {quoted(name)} cannot be stored: it has no values yet (meta device)", Place(str(path)))
         for name, tensor in tensors.items() if tensor.is_meta
@@ -151,7 +155,7 @@ def write_torch(
         raise unwritable(path, error) from None
 
 
-def _storable(tensor: torch.Tensor) -> torch.Tensor:
+def _storable(tensor: Tensor) -> Tensor:
     """On the CPU, and no view of something larger, which torch would store whole."""
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
     held = tensor.untyped_storage().nbytes()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-import torch
+from typing import TYPE_CHECKING
 
 from ...errors import Diagnostic, Place
 from .base import Store, quoted
+from .dtypes import is_complex, is_floating
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CHUNK = 2**20  # elements looked at together
 
@@ -21,7 +24,7 @@ def verify(store: Store, names: Iterable[str] | None = None) -> list[Diagnostic]
     problems = store.check_sums()
     for name in store.tensors if names is None else names:
         info = store.tensors[name]
-        if info.dtype.is_floating_point or info.dtype.is_complex:
+        if is_floating(info.dtype) or is_complex(info.dtype):
             nan, infinite = _count(store.read(name))
             if nan or infinite:
                 message = f"tensor {quoted(name)} {list(info.shape)} has {nan} NaN and {infinite} infinite elements"
@@ -29,7 +32,9 @@ def verify(store: Store, names: Iterable[str] | None = None) -> list[Diagnostic]
     return problems
 
 
-def _count(tensor: torch.Tensor) -> tuple[int, int]:
+def _count(tensor: Tensor) -> tuple[int, int]:
+    import torch
+
     nan = infinite = 0
     for chunk in tensor.reshape(-1).split(CHUNK):
         chunk = torch.view_as_real(chunk) if chunk.is_complex() else chunk

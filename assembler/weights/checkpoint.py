@@ -6,42 +6,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...errors import Diagnostic, DownloadError, Place, UsageError, WeightsError
-from ..stores import Store, TensorInfo, bundle_index, is_archive, open_store, unpack
+from ..stores import Store, bundle_index, is_archive, open_store, unpack
 from .guess import guess
 from .names import CONFIG, GENERATION, SPEC, WEIGHTS, config_beside, find_named, read_json, specs_for
-from .releases import fetch_release, fetch_repository
 
-Weights = str | os.PathLike[str] | Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Weights: TypeAlias = "str | os.PathLike[str] | Mapping[str, Tensor]"
 TORCH = "pytorch_model.bin"
 INDEX = ".index.json"
-
-
-class StateDict:
-    """A state dict in memory, as a store."""
-
-    name = "state dict"
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self._tensors = tensors
-        self.paths: list[Path] = []
-        self.tensors = {name: TensorInfo(tuple(t.shape), t.dtype, Path("state dict")) for name, t in tensors.items()}
-        self.metadata: dict[str, str] = {}
-        self.ignored: list[str] = []
-        self.extras: dict[str, object] = {}
-
-    def read(self, name: str) -> Tensor:
-        return self._tensors[name].detach()
-
-    def check_sums(self) -> list[Diagnostic]:
-        return []
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 @dataclass
@@ -67,9 +44,8 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     DownloadError if they cannot be had, WeightsError if they are damaged.
     """
     if isinstance(weights, Mapping):
-        strangers = [k for k, value in weights.items() if not isinstance(value, Tensor) or not isinstance(k, str)]
-        if strangers:
-            raise WeightsError(f"a state dict maps names to tensors; `{strangers[0]}` is no tensor")
+        from .state_dict import StateDict
+
         return Checkpoint("the state dict", StateDict(weights))
     if not isinstance(weights, str | os.PathLike) or not os.fspath(weights):
         raise UsageError(f"weights are a name, a path, a URL or a state dict, not `{weights!r}`")
@@ -77,6 +53,8 @@ def open_checkpoint(weights: Weights, *, cache_dir: Path | None = None, revision
     path = Path(text).expanduser()
     if path.exists() or bundle_index(path):
         return _local(text, path, cache_dir)
+    from .releases import fetch_release, fetch_repository
+
     found = find_named(text)
     if found.is_release:
         checkpoint = _local(text, fetch_release(found, cache_dir), cache_dir)

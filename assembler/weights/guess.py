@@ -13,9 +13,8 @@ from ..language import layers
 from ..language.compose import compose
 from ..language.spec import Spec, list_specs
 from ..stores import TensorInfo
-from .mapping import HEADS, owner_of
 from .ops import OpError, Pipeline
-from .patterns import PatternError, all_names, expand, stored_names
+from .patterns import HEADS, PatternError, all_names, expand, owner_of, stored_names
 
 ENOUGH = 0.5  # of the tensors must be explained
 _DIGITS = re.compile(r"\d+")

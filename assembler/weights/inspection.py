@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import Diagnostic, DownloadError, ModelwrightError
+from ...errors import Diagnostic, DownloadError, ModelwrightError, WeightsError
 from ...tokenizers.files import file_sets
 from ..language.spec import find_config_matches, list_specs, load_spec
-from ..stores import KINDS, Store, TensorInfo, is_archive, open_store, verify
+from ..stores import KINDS, PartedStore, Store, TensorInfo, is_archive, open_store, verify
 from .checkpoint import INDEX, Checkpoint, open_checkpoint
 from .config import read_config
 from .guess import guess
 from .names import CONFIG, OWN_FORMAT, SPEC, read_json
 from .patterns import stored_names
-from .settings import find_untold, read_settings
-from .shown import dtype_of, megabytes, numel, short, size_of, table
+from .settings import find_format, find_untold, join_parts, read_settings
+from .shown import megabytes, numel, short, size_of, table
 
 OPTIONS = ("args", "cfg", "params")  # where training programs keep their options beside the weights
 SHOWN = 12  # values of a config, entries beside the tensors
@@ -57,7 +58,7 @@ class Inspection:
         """For `--json`: every tensor by itself."""
         facts = {key: value for key, value in vars(self).items() if key not in ("tensors", "problems")}
         tensors = {
-            name: {"shape": list(info.shape), "dtype": dtype_of(info), "bytes": size_of(info), "file": str(info.file)}
+            name: {"shape": list(info.shape), "dtype": info.dtype, "bytes": size_of(info), "file": str(info.file)}
             for name, info in self.tensors.items()
         }
         total = {"tensors": len(tensors), "values": self.values, "bytes": self.bytes}
@@ -88,7 +89,7 @@ class Inspection:
         return "\n".join(lines)
 
     def _total(self) -> str:
-        dtypes = ", ".join(dict.fromkeys(dtype_of(info) for info in self.tensors.values()))
+        dtypes = ", ".join(dict.fromkeys(info.dtype for info in self.tensors.values()))
         return f"{len(self.tensors)} tensors, {self.values:,} values, {megabytes(self.bytes)}, {dtypes}"
 
 
@@ -132,6 +133,10 @@ def _tell_family(result: Inspection, checkpoint: Checkpoint) -> None:
         if len(result.family) != 1:
             result.family = list(dict.fromkeys(one.spec for one in guesses))
             result.told_by = "names and shapes"
+        if len(result.family) == 1:  # what `build` reads it as, where names and shapes alone leave a choice
+            with suppress(WeightsError):
+                spec = load_spec(checkpoint.spec or result.family[0])
+                result.format = find_format(spec, checkpoint) or result.format
     elif checkpoint.spec is not None and Path(checkpoint.spec).is_file():
         result.format = OWN_FORMAT
 
@@ -146,7 +151,10 @@ def _tell_settings(result: Inspection, checkpoint: Checkpoint) -> None:
         result.config = dict(spec.hparams()) if result.format == OWN_FORMAT else result.config
         return
     try:
-        _, values = read_settings(spec, checkpoint, result.format, allow_unknown=True, allow_untold=True)
+        if isinstance(checkpoint.store, PartedStore):
+            join_parts(checkpoint.store, section, name=checkpoint.name)
+            result.tensors = dict(checkpoint.store.tensors)
+        values = read_settings(spec, checkpoint, result.format, allow_unknown=True, allow_untold=True)
     except ModelwrightError as error:
         result.problems += error.diagnostics
         result.config = _scalars(checkpoint.config or {}) or result.config

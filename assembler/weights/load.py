@@ -13,6 +13,7 @@ from ...errors import Diagnostic, SpecError, UsageError, WeightsError
 from ..assemble import Skeleton
 from ..stores import Store
 from ..stores import verify as verify_store
+from ..stores.dtypes import is_floating, torch_dtype
 from ..ties import apply_ties
 from .mapping import make_constant
 from .plan import Plan, check_plan, make_plan
@@ -48,7 +49,7 @@ def load(
         weights=name, format=format, files=[str(path) for path in store.paths], dtype=str(dtype).removeprefix("torch."),
         tensors=len(shapes) - len(plan.fresh) - len(plan.missing),
         values=sum(p.numel() for key, p in model.named_parameters() if key not in {*plan.missing, *plan.fresh}),
-        seconds=time.perf_counter() - start, fresh=plan.fresh, missing=list(plan.missing),
+        seconds=time.perf_counter() - start, fresh=plan.fresh, missing=plan.missing,
         tied=[tie.name for tie in skeleton.ties], unused=plan.unused, duplicates=[n for n, _ in plan.duplicates],
         ignored=plan.ignored, unexpected=plan.unexpected, verified=verify and not dry_run,
     )  # fmt: skip
@@ -81,8 +82,8 @@ def _pour(
 
 def _stored_dtype(store: Store, plan: Plan) -> torch.dtype:
     """The checkpoint's own, if it has one; float32 for a mixture."""
-    dtypes = {info.dtype for info in (store.tensors[name] for name, _ in plan.reads) if info.dtype.is_floating_point}
-    return dtypes.pop() if len(dtypes) == 1 else torch.float32
+    dtypes = {dtype for dtype in (store.tensors[name].dtype for name, _ in plan.reads) if is_floating(dtype)}
+    return torch_dtype(dtypes.pop()) if len(dtypes) == 1 else torch.float32
 
 
 def _assign(model: nn.Module, name: str, tensor: Tensor) -> None:

@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from ...blocks import Layer
 from ...errors import Diagnostic, Place, SpecError, did_you_mean
 from .ops import UNSTACK, OpError, Pipeline
-from .patterns import Pattern, PatternError, all_that_hold, expand, fill, stored_names
+from .patterns import HEADS, Pattern, PatternError, all_that_hold, expand, fill, owner_of, stored_names
 from .report import fold
 
 if TYPE_CHECKING:
     from ..model import Model
 
-HEADS = "heads."
 #: What a parameter can be where a format leaves it out.
 ZEROS, IDENTITY = "zeros", "identity"
 UNSTORED = "\0"  # before our name of a parameter that the format never has
@@ -127,12 +126,6 @@ def names_of_absent(rules: Mapping[str, Any], parts: Iterable[str]) -> re.Patter
 def make_constant(constant: str, shape: Sequence[int]) -> Tensor:
     """What a parameter is that a format leaves out."""
     return torch.eye(shape[0]) if constant == IDENTITY else torch.zeros(*shape)
-
-
-def owner_of(name: str) -> str:
-    """The part a parameter or rule is about: `encoder`, or `heads.masked_lm`."""
-    pieces = name.split(".")
-    return ".".join(pieces[: 2 if name.startswith(HEADS) else 1])
 
 
 def expand_rules(

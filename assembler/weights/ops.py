@@ -10,9 +10,10 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Shape = tuple[int, ...]
 
@@ -150,6 +151,8 @@ class Pipeline:
 
     def inverse(self, ours: Sequence[Tensor]) -> Tensor:
         """Ours to stored."""
+        import torch
+
         tensor = torch.stack(list(ours)) if self.end == UNSTACK else torch.cat(list(ours)) if self.end else ours[0]
         for op in reversed(self.ops):
             tensor = op.inverse(tensor)

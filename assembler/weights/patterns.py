@@ -24,10 +24,18 @@ _COMPUTED = re.compile(
 
 #: Names that one rule may stand for.
 LIMIT = 10_000
+#: How names begin that are of a head.
+HEADS = "heads."
 
 
 class PatternError(ValueError):
     """The two sides of a rule do not go together."""
+
+
+def owner_of(name: str) -> str:
+    """The part a parameter or rule is about: `encoder`, or `heads.masked_lm`."""
+    pieces = name.split(".")
+    return ".".join(pieces[: 2 if name.startswith(HEADS) else 1])
 
 
 def expand(left: str, right: str) -> list[tuple[str, str]]:

@@ -10,11 +10,12 @@ from typing import Any
 from ...errors import Diagnostic, Note, WeightsError, did_you_mean
 from ..assemble import Skeleton, assemble_whole
 from ..stores import TensorInfo
-from .mapping import HEADS, IDENTITY, ZEROS, Source, canonical_names, names_of_absent
+from .mapping import IDENTITY, ZEROS, Source, canonical_names, names_of_absent
 from .names import OWN_FORMAT
 from .ops import OpError, Pipeline
-from .patterns import stored_names
+from .patterns import HEADS, stored_names
 from .report import fold
+from .stored import Stored
 
 
 @dataclass
@@ -25,48 +26,12 @@ class Plan:
     duplicates: list[tuple[str, Source]] = field(default_factory=list)
     constants: dict[str, str] = field(default_factory=dict)  # our name -> what it is, since no tensor says
     fresh: list[str] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)  # our name -> the stored name looked for, if it has one
+    missing: list[str] = field(default_factory=list)
+    looked_for: dict[str, str] = field(default_factory=dict)  # missing, as stored; without those that have no place
     misshapen: list[tuple[str, str]] = field(default_factory=list)  # our name, what is wrong
     unused: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
-
-
-class Stored:
-    """The names of a checkpoint, as the mapping sees them: old spellings renewed, the file's prefix decided."""
-
-    def __init__(self, tensors: Mapping[str, TensorInfo], section: Mapping[str, Any]) -> None:
-        self.tensors = tensors
-        self.actual = {name: name for name in tensors}
-        for old, new in (section.get("accept") or {}).items():
-            for name in tensors:
-                renewed = name.removesuffix(old) + new
-                if name.endswith(old) and renewed not in tensors:
-                    del self.actual[name]
-                    self.actual[renewed] = name
-        self.prefixes: list[str] = section.get("prefix") or [""]
-        self.prefix = self.prefixes[0]
-        self._twins: dict[str, list[str]] = {}
-        for twin, name in (section.get("duplicates") or {}).items():
-            self._twins.setdefault(name, []).append(twin)
-
-    def bare_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every shape by name, with and without what may be a prefix."""
-        return {name.removeprefix(prefix): self.shape(name) for prefix in (*self.prefixes, "") for name in self.actual}
-
-    def decide(self, sources: list[Source]) -> None:
-        """Settle the prefix: the one with which most tensors of the body are there."""
-        body = [source.stored for source in sources if source.body]
-        self.prefix = max(self.prefixes, key=lambda prefix: sum(prefix + name in self.actual for name in body))
-
-    def names(self, source: Source) -> list[str]:
-        """Where a source's tensor may stand, the usual name first. The twin of a part may be a head's."""
-        prefix = self.prefix if source.body else ""
-        twins = [before + twin for twin in self._twins.get(source.stored, ()) for before in dict.fromkeys((prefix, ""))]
-        return [prefix + source.stored, *twins]
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self.tensors[self.actual[name]].shape)
 
 
 def read_through(
@@ -149,7 +114,9 @@ def _sort_missing(
         if owner is not None and not any(other.startswith(owner + ".") for other in covered):
             plan.fresh.append(name)
         else:
-            plan.missing[name] = stored.names(expected[name])[0] if name in expected else ""
+            plan.missing.append(name)
+            if name in expected and expected[name].stored:
+                plan.looked_for[name] = stored.names(expected[name])[0]
 
 
 def _sort_leftovers(
@@ -184,7 +151,7 @@ def check_plan(plan: Plan, name: str, *, allow_missing: bool, allow_unexpected: 
     problems = []
     if plan.misshapen:
         if allow_missing:
-            plan.missing |= {target: "" for target, _ in plan.misshapen}
+            plan.missing += dict.fromkeys(target for target, _ in plan.misshapen)
             plan.misshapen = []
         else:
             rows: dict[str, list[str]] = {}
@@ -201,10 +168,9 @@ def check_plan(plan: Plan, name: str, *, allow_missing: bool, allow_unexpected: 
     if plan.missing and not allow_missing:
         candidates = fold(plan.unexpected)
         notes = []
-        placed = {name: looked_for for name, looked_for in plan.missing.items() if looked_for}
-        homeless = fold(name for name in plan.missing if name not in placed)
+        homeless = fold(name for name in plan.missing if name not in plan.looked_for)
         notes += [Note(f"{row}   files of this format have no place for it") for row in homeless]
-        for row, looked_for in zip(fold(placed), fold(placed.values()), strict=False):
+        for row, looked_for in zip(fold(plan.looked_for), fold(plan.looked_for.values()), strict=False):
             hint = did_you_mean(looked_for, candidates) if candidates else ""
             notes.append(Note(f"{row}   looked for as {looked_for}" + (f"   {hint}" if "mean" in hint else "")))
         problems.append(

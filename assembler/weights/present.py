@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ..assemble import Skeleton
 from ..stores import TensorInfo
-from .mapping import HEADS, Source, owner_of
-from .plan import Stored, misfit, read_through
+from .mapping import Source
+from .patterns import HEADS, owner_of
+from .plan import misfit, read_through
+from .stored import Stored
 
 
 def find_parts(whole: Skeleton, tensors: Mapping[str, TensorInfo], format: str) -> list[str]:

@@ -18,8 +18,9 @@ from ..replacing import replacing
 from ..stores import KINDS
 from .config import write_config
 from .gin import gin_text
-from .mapping import HEADS, find_sources, make_constant
+from .mapping import find_sources, make_constant
 from .names import CONFIG, GENERATION, OWN_FORMAT, SPEC
+from .patterns import HEADS
 from .report import fold
 
 if TYPE_CHECKING:

@@ -1,4 +1,5 @@
-"""What a checkpoint says of its hparams: in a config beside the tensors or among them, and by their shapes."""
+"""The format of a checkpoint, and what it says of its hparams: in a config beside the tensors or among them, and by
+their shapes."""
 
 from __future__ import annotations
 
@@ -9,29 +10,51 @@ from typing import Any
 
 from ...errors import Diagnostic, Note, WeightsError
 from ..language.spec import Spec
-from ..stores import PartedStore
+from ..stores import KINDS, PartedStore
 from .checkpoint import Checkpoint
 from .config import read_config
 from .gin import read_gin
-from .names import parts, read_json
+from .guess import guess
+from .names import SPEC, parts, read_json
 from .patterns import stored_names
-from .plan import Stored
 from .shapes import read_shapes
+from .stored import Stored
 
 FEW = 256  # layers, which are built soon even if a file has none of them
 
 
+def find_format(spec: Spec, checkpoint: Checkpoint | None) -> str:
+    """The spec's format that the checkpoint is in: of those that come in this kind of file the one whose names it has,
+    else the first. For a state dict or a config, the first of all that fits. Empty for what lies beside its spec, under
+    our own names."""
+    if checkpoint is not None and checkpoint.config is None and Path(checkpoint.spec or "").name == SPEC:
+        return ""
+    formats = spec.sections["weights"]
+    if checkpoint is None or checkpoint.store is None:
+        return next(iter(formats), "")
+    kind = checkpoint.store.name
+    known = kind in KINDS
+    fitting = [name for name, section in formats.items() if not known or kind in (section.get("store") or KINDS)]
+    if checkpoint.format in fitting:
+        return checkpoint.format
+    if formats and not fitting:
+        raise WeightsError(f"{spec.name} has no format that comes in {kind} files")
+    if len(fitting) > 1:
+        fitting = [one.format for one in guess(checkpoint.store.tensors, [spec]) if one.format in fitting] or fitting
+        having = [name for name in fitting if _has_config(checkpoint, spec.sections["configs"].get(name) or {})]
+        fitting = having or fitting
+    return fitting[0] if fitting else ""
+
+
 def read_settings(
-    spec: Spec, checkpoint: Checkpoint | None, format: str, *, allow_unknown: bool = False, allow_untold: bool = False
-) -> tuple[Spec, dict[str, Any]]:
-    """The spec with what the format says of every checkpoint, and the hparams that this one tells, less those that the
-    spec or the caller states explicitly.
+    spec: Spec, checkpoint: Checkpoint, format: str, *, allow_unknown: bool = False, allow_untold: bool = False
+) -> dict[str, Any]:
+    """The hparams that a checkpoint tells, less those that the spec or the caller states explicitly, or its format of
+    every checkpoint.
 
     Shapes beat the config. WeightsError if the config does not fit, or an hparam is told by nobody (which
     `allow_untold` lets pass).
     """
-    if checkpoint is None or not format:
-        return spec, {}
     explicit = spec.composition.explicit
     rules = spec.sections["configs"].get(format) or {}
     config, name = find_config(checkpoint, rules)
@@ -49,9 +72,13 @@ def read_settings(
             _check_told(spec, format, values, checkpoint.name)
     if "num_labels" in explicit and "id2label" not in explicit:
         values.pop("id2label", None)  # the names of other labels
-    always = {name: value for name, value in (rules.get("always") or {}).items() if name not in explicit}
-    spec = spec.with_overrides(always) if always else spec
-    return spec, {name: value for name, value in values.items() if name not in {*explicit, *always}}
+    return {name: value for name, value in values.items() if name not in {*explicit, *always(spec, format)}}
+
+
+def always(spec: Spec, format: str) -> dict[str, Any]:
+    """What a format says of every checkpoint, less what the spec or the caller states explicitly."""
+    said = (spec.sections["configs"].get(format) or {}).get("always") or {}
+    return {name: value for name, value in said.items() if name not in spec.composition.explicit}
 
 
 def join_parts(store: PartedStore, section: Mapping[str, Any], *, name: str) -> None:
@@ -62,25 +89,40 @@ def join_parts(store: PartedStore, section: Mapping[str, Any], *, name: str) -> 
     store.join({stored: next((rules[rule] for rule in rules if rule.fullmatch(stored)), None) for stored in shapes})
 
 
-def has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:
-    """Whether the config that a format calls its own is there; it may have none."""
-    return not (rules.get("file") or rules.get("inside")) or find_config(checkpoint, rules)[0] is not None
+def _has_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> bool:
+    """Whether the config that a format calls its own is there; it may have none. No file is read."""
+    if not (rules.get("file") or rules.get("inside")):
+        return True
+    return _opened_config(checkpoint, rules)[0] is not None or _config_file(checkpoint, rules) is not None
 
 
 def find_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """The config that a format calls its own, and its name: the caller's, one among the tensors, or a file."""
-    if checkpoint.config_given or not (rules.get("file") or rules.get("inside")):
+    config, name = _opened_config(checkpoint, rules)
+    if config is not None or (path := _config_file(checkpoint, rules)) is None:
+        return config, name
+    return (read_gin if path.suffix == ".gin" else read_json)(path), str(path)
+
+
+def _opened_config(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The config if it is the caller's, among the tensors, or the file that was opened with them."""
+    names = [Path(name).name for name in _texts(rules.get("file"))]
+    if checkpoint.config_given or not (names or rules.get("inside")):
         return checkpoint.config, checkpoint.config_name
     for place in _texts(rules.get("inside")):
         if (found := _inside(checkpoint, place)) is not None:
             return found, f"`{place}` in {checkpoint.name}"
-    names = list(_texts(rules.get("file")))
-    if checkpoint.config is not None and Path(checkpoint.config_name).name in [Path(name).name for name in names]:
+    if checkpoint.config is not None and Path(checkpoint.config_name).name in names:
         return checkpoint.config, checkpoint.config_name
-    path = next((path for name in names for path in _beside(checkpoint, name) if path.is_file()), None)
-    if path is None:
-        return None, ""
-    return (read_gin if path.suffix == ".gin" else read_json)(path), str(path)
+    return None, ""
+
+
+def _config_file(checkpoint: Checkpoint, rules: Mapping[str, Any]) -> Path | None:
+    """Another file that the format calls its config."""
+    if checkpoint.config_given:
+        return None
+    names = _texts(rules.get("file"))
+    return next((path for name in names for path in _beside(checkpoint, name) if path.is_file()), None)
 
 
 def _inside(checkpoint: Checkpoint, place: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from ..stores import TensorInfo
+from ..stores.dtypes import ITEMSIZE
 from .report import ranges
 
 
@@ -13,7 +14,7 @@ def table(tensors: Mapping[str, TensorInfo]) -> list[str]:
     """Lines of a table, repeated layers folded."""
     rows = [("tensor", "shape", "dtype", "count", "size")]
     for name, (info, count) in fold_tensors(tensors).items():
-        rows.append((name, str(list(info.shape)), dtype_of(info), str(count), megabytes(size_of(info) * count)))
+        rows.append((name, str(list(info.shape)), info.dtype, str(count), megabytes(size_of(info) * count)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         f"  {name:<{widths[0]}}  {shape:<{widths[1]}}  {dtype:<{widths[2]}}  {count:>{widths[3]}}  {size:>{widths[4]}}"
@@ -65,11 +66,7 @@ def numel(info: TensorInfo) -> int:
 
 
 def size_of(info: TensorInfo) -> int:
-    return numel(info) * info.dtype.itemsize
-
-
-def dtype_of(info: TensorInfo) -> str:
-    return str(info.dtype).removeprefix("torch.")
+    return numel(info) * ITEMSIZE[info.dtype]
 
 
 def megabytes(size: int) -> str:
