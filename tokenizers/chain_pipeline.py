@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate, chain
 
 from .cache import Cache
-from .cuts import Cut, Details, gathered
+from .cuts import Cut, Details, gathered, joined, moved
 from .pipeline import LONGEST_WORD, Model, Normalizer, WordPipeline
 from .word_chain import Piece, WordChain
 
@@ -68,17 +68,15 @@ class ChainPipeline(WordPipeline):
             return None
         pieces = self.pre_tokenizer.pieces(text, True)
         cuts = [_behind(self._cut_word(word), added) for word, _, added in pieces]
+        cut = joined(cuts, [begin for _, begin, _ in pieces])
         origins = self.normalizer.moved(stretch)
-        if len(cuts) == 1 and origins is None and pieces[0][1] == 0:
-            return cuts[0]
-        ids, spans, words = _placed(cuts, pieces, range(len(text)) if origins is None else origins)
-        return ids, spans, words, len(cuts)
+        return cut if origins is None else moved(cut, origins)
 
 
 def _behind(cut: Cut, added: int) -> Cut:
     """Of a word whose first characters were added."""
-    ids, spans, *numbers = cut
-    return ids, tuple([(max(a - added, 0), max(b - added, 1)) for a, b in spans]) if added else spans, *numbers
+    ids, bounds, sizes = cut
+    return ids, tuple([max(bound - added, at % 2) for at, bound in enumerate(bounds)]) if added else bounds, sizes
 
 
 def _placed(cuts: Sequence[Cut], pieces: Sequence[Piece], origins: Sequence[int]) -> Details:
