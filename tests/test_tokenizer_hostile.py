@@ -207,7 +207,7 @@ def test_caches_stay_small(tmp_path: Path) -> None:
     """Words that never come back do not pile up."""
     tokenizer = build_tokenizer(mw.load_spec("gpt2").tokenizer_section(), written("gpt2", tmp_path)[1])
     pipeline = tokenizer._encoder.pipeline
-    caches = (pipeline._word_ids, pipeline._word_cuts, pipeline._chunk_ids, pipeline._chunk_cuts)
+    caches = (pipeline._word_ids, pipeline._word_cuts)
     for cache in caches:
         cache._limit = 500
     text = " ".join(f"{number:x}, {number}th" for number in range(4000))

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, repeat
 
 from ..errors import TokenizerError
+from .bpe_bytes import BytePieces
 from .bpe_chunks import merged_by_chunks
-from .bpe_merges import STRANGER, Merged, Merges
-from .bpe_walk import Walk
+from .bpe_merges import STRANGER, Merges
 from .byte_alphabet import ALPHABET, to_alphabet
 from .cuts import Span
 
-FEW = 14  # bytes: up to here merging is faster than walking
 _BEGINS = [int(byte & 0xC0 != 0x80) for byte in range(256)]  # whether a byte begins a character
 
 
@@ -49,9 +48,8 @@ class BytePairs:
         self._merges = Merges(merges, prefix, ALPHABET if byte_level else ())
         plain = byte_level and not (suffix or prefix or continued or byte_fallback)
         # Bytes are their own codes, where each of them is a piece and nothing is put to it.
-        self._bytes_are_codes = plain and (unknown is not None or all(map(vocabulary.__contains__, ALPHABET)))
-        walk = Walk(self._merges) if self._bytes_are_codes else None
-        self._walk = walk if walk is not None and walk.possible else None
+        as_codes = plain and (unknown is not None or all(map(vocabulary.__contains__, ALPHABET)))
+        self._bytes = BytePieces(self._merges) if as_codes else None
         texts = self._merges.texts
         self._inner = list(map(vocabulary.get, (text + continued for text in texts), repeat(self._unknown_id)))
         lost = None in self._inner and unknown is None and not continued
@@ -72,9 +70,9 @@ class BytePairs:
         """The ids of the pieces of `word`."""
         if self.fuse_unknown or self.whole_words:
             return self.cut(word)[0]
-        if self._bytes_are_codes:
-            return tuple(map(self._inner.__getitem__, self._byte_pieces(word.encode("utf-8", "replace"))[0]))
-        return tuple(self._cut(word)[0])
+        if self._bytes is not None:
+            return tuple(map(self._inner.__getitem__, self._bytes.of(word)))
+        return tuple(self._cut_symbols(word)[0])
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
         """Them and the (start, end) of each piece in `word`."""
@@ -82,34 +80,21 @@ class BytePairs:
             number = self._ids.get(to_alphabet(word) if self.byte_level else word)
             if number is not None:
                 return (number,), ((0, len(word)),)
-        ids, widths, places = self._cut(word)
-        if len(ids) == 1:
-            return tuple(ids), ((places[0], places[-1] + 1),)
-        ends = list(accumulate(widths))
-        if isinstance(places, range) and not self.fuse_unknown:
-            return tuple(ids), tuple(zip([0, *ends], ends, strict=False))
-        spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
+        if self._bytes is not None:
+            pieces = self._bytes.of(word)
+            ids, spans = list(map(self._inner.__getitem__, pieces)), self._bytes.spans(word, pieces)
+        else:
+            ids, widths, places = self._cut_symbols(word)
+            ends = list(accumulate(widths))
+            spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
         return _fused(ids, spans, self._unknown_id) if self.fuse_unknown else (tuple(ids), tuple(spans))
 
-    def _cut(self, word: str) -> tuple[list[int], list[int], Sequence[int]]:
+    def _cut_symbols(self, word: str) -> tuple[list[int], list[int], Sequence[int]]:
         """Ids, how many symbols each stands for, and the character of the word that each symbol belongs to."""
-        if self._bytes_are_codes:
-            data = word.encode("utf-8", "replace")
-            pieces, widths = self._byte_pieces(data)
-            return list(map(self._inner.__getitem__, pieces)), widths, _places(data)
         symbols, places = self._symbols(word)
         codes = array("i", map(self._merges.codes.get, symbols, repeat(STRANGER)))
         pieces, widths = merged_by_chunks(self._merges, codes)
         return self._numbers(pieces, widths, symbols), widths, places
-
-    def _byte_pieces(self, data: bytes) -> Merged:
-        if self._walk is not None:
-            text = to_alphabet(data)
-            if self._walk.is_piece(text):
-                return [self._merges.codes[text]], [len(data)]
-            if len(data) > FEW and (pieces := self._walk.pieces(text)) is not None:
-                return pieces, list(map(self._merges.sizes.__getitem__, pieces))
-        return merged_by_chunks(self._merges, data)
 
     def _numbers(self, pieces: list[int], widths: list[int], symbols: Sequence[str]) -> list[int]:
         ids = list(map(self._inner.__getitem__, pieces[:-1]))

@@ -8,6 +8,7 @@ if a pair across the seam merges earlier than what it would have had to wait for
 from __future__ import annotations
 
 from .bpe_merges import NEVER, Merges
+from .byte_alphabet import to_latin
 from .cache import Cache
 from .longest import HEAD, SHORT, lengths_by_head
 
@@ -15,7 +16,8 @@ LONGEST_PIECE = 400  # characters: pieces are taken apart recursively
 
 
 class Walk:
-    """For merges that make each piece in one way only (`possible`), of symbols that are single characters."""
+    """For merges that make each piece in one way only (`possible`), of symbols that are single characters of the
+    byte alphabet. The texts are written with the characters of Latin-1 instead."""
 
     def __init__(self, merges: Merges) -> None:
         self._merges = merges
@@ -29,13 +31,15 @@ class Walk:
             for size, made in zip(merges.sizes, self._made, strict=True)
         )
         self._sound: list[bool | None] = [True if made < 0 else None for made in self._made]
-        self._side_by_side = Cache(self._may_stand)
-        self._lengths = lengths_by_head(codes)
+        self.side_by_side = Cache(self._may_stand)  # whether (left code, right code) would not have merged otherwise
+        self.texts = to_latin(merges.texts)  # of pieces, by code
+        self._codes = dict(zip(self.texts, range(len(codes)), strict=True))
+        self._lengths = lengths_by_head(self._codes)
 
     def pieces(self, text: str) -> list[int] | None:
         """The codes of the pieces of a text, whose characters must have one; None if they cannot be said here."""
-        codes, sound, sizes = self._merges.codes.get, self._sound, self._merges.sizes
-        lengths, side_by_side = self._lengths.get, self._side_by_side
+        codes, sound, sizes = self._codes.get, self._sound, self._merges.sizes
+        lengths, side_by_side = self._lengths.get, self.side_by_side
         pieces: list[int] = []
         dead: set[int] = set()  # places from which there was no way on
         position, size, previous = 0, len(text), -1
@@ -47,7 +51,7 @@ class Walk:
                 code = codes(text[position:position + length])
                 if code is None or not (sound[code] or (sound[code] is None and self._is_sound(code))):
                     continue
-                if (previous < 0 or side_by_side[previous << 32 | code]) and position + length not in dead:
+                if (previous < 0 or side_by_side[previous, code]) and position + length not in dead:
                     pieces.append(code)
                     position += sizes[code]
                     previous = code
@@ -62,10 +66,12 @@ class Walk:
                 previous = pieces[-1] if pieces else -1
         return pieces
 
-    def is_piece(self, text: str) -> bool:
-        """Whether merging makes one piece of a text."""
-        code = self._merges.codes.get(text)
-        return code is not None and (self._sound[code] or (self._sound[code] is None and self._is_sound(code)))
+    def piece(self, text: str) -> int | None:
+        """The code of the one piece that merging makes of a text; None if there are several."""
+        code = self._codes.get(text)
+        if code is None or not (self._sound[code] or (self._sound[code] is None and self._is_sound(code))):
+            return None
+        return code
 
     def _is_sound(self, code: int) -> bool:
         """Whether merging makes a piece of its own text."""
@@ -79,8 +85,8 @@ class Walk:
         known[code] = found
         return found
 
-    def _may_stand(self, pair: int) -> bool:
-        return self._apart(pair >> 32, pair & 0xFFFFFFFF, NEVER)
+    def _may_stand(self, pair: tuple[int, int]) -> bool:
+        return self._apart(*pair, NEVER)
 
     def _apart(self, left: int, right: int, limit: int) -> bool:
         """Whether nothing merges across the seam before `limit`."""

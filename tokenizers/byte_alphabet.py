@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def _alphabet() -> list[str]:
     """Latin-1 characters that print stand for themselves; the others get the code points from 256, in their order."""
@@ -14,12 +16,19 @@ ALPHABET = _alphabet()
 SPACE = ALPHABET[0x20]
 _BYTES = {character: byte for byte, character in enumerate(ALPHABET)}
 _WRITTEN = dict(enumerate(ALPHABET))
+_SWAPPED = {**_WRITTEN, **{ord(character): chr(byte) for byte, character in enumerate(ALPHABET)}}
 
 
 def to_alphabet(text: str | bytes) -> str:
     """The UTF-8 bytes of a text, one character each. A lone surrogate counts as a question mark."""
     data = text.encode("utf-8", "replace") if isinstance(text, str) else text
     return data.decode("latin-1").translate(_WRITTEN)
+
+
+def to_latin(pieces: Sequence[str]) -> list[str]:
+    """Pieces with each byte as the character of Latin-1; what is no byte is none of these characters either."""
+    written = "\n".join(pieces).translate(_SWAPPED).split(ALPHABET[ord("\n")])
+    return written if len(written) == len(pieces) else [piece.translate(_SWAPPED) for piece in pieces]
 
 
 def from_alphabet(piece: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -11,8 +10,6 @@ from .split_patterns import BYTE_LEVEL, SplitPattern
 from .unicode_tables import WHITE_SPACE
 
 _SPACES = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
-_OPEN_BLANK = re.compile(f" (?![^{_SPACES}])")
-_RUN = re.compile(f"[{_SPACES}]{{2,}}| $")
 
 
 class ByteLevelWords:
@@ -29,42 +26,21 @@ class ByteLevelWords:
         self.add_prefix_space = add_prefix_space
         self.trim = BlankTrimmer(add_prefix_space) if trim_offsets else None
         self._pattern = SplitPattern(pattern)
-        self.in_chunks = pattern == BYTE_LEVEL  # of which is known that `chunks` can be cut one by one
-
-    def chunks(self, text: str) -> list[str]:
-        """The text, with its prefix, in stretches that are cut into the same words wherever they stand: before a
-        blank that something follows, and at runs of white space, which are words themselves."""
-        text = self._prefixed(text)
-        if _OPEN_BLANK.search(text) is None:
-            return _at_blanks(text)
-        parts: list[str] = []
-        done = 0
-        for match in _RUN.finditer(text):
-            start, end = match.span()
-            last = end - (end < len(text))  # before something else, the last one is not of the run
-            parts += [*_at_blanks(text[done:start]), text[start:last]]
-            if last < end and text[last] != " ":
-                parts.append(text[last])
-                last = end
-            done = last
-        return parts + _at_blanks(text[done:])
-
-    def words(self, text: str) -> list[str]:
-        """Of a text that has its prefix."""
-        if self.in_chunks and text.isascii() and text[text[:1] == " ":].isalpha():
-            return [text]
-        words = self._pattern.findall(text)
-        if self.in_chunks or sum(map(len, words)) == len(text):
-            return words
-        return self._with_gaps(text)
+        self._leaves_gaps = pattern != BYTE_LEVEL
 
     def split(self, text: str, first: bool) -> list[str]:
-        return self.words(self._prefixed(text))
+        return self._words(self._prefixed(text))
 
     def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int]]:
         whole = self._prefixed(text)
-        words = self.words(whole)
+        words = self._words(whole)
         return words, list(accumulate(map(len, words[:-1]), initial=len(text) - len(whole))) if words else []
+
+    def _words(self, text: str) -> list[str]:
+        words = self._pattern.findall(text)
+        if self._leaves_gaps and sum(map(len, words)) < len(text):
+            return self._with_gaps(text)
+        return words
 
     def _with_gaps(self, text: str) -> list[str]:
         found: list[str] = []
@@ -76,12 +52,6 @@ class ByteLevelWords:
 
     def _prefixed(self, text: str) -> str:
         return " " + text if self.add_prefix_space and text and text[0] != " " else text
-
-
-def _at_blanks(text: str) -> list[str]:
-    first, *others = text.split(" ")
-    later = [" " + part for part in others]
-    return [first, *later] if first else later
 
 
 class BlankTrimmer:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
+from operator import add
 
 from .cache import Cache
-from .cuts import Cut, Details, gathered
+from .cuts import Cut, Details, cut_of, gathered, joined, moved
 from .normalizer import BasicNormalizer
 from .pipeline import LONGEST_WORD, Model
 from .pre_tokenizer import WhitespacePunctuation
@@ -34,17 +35,17 @@ class ChunkPipeline:
         self._chunk_cuts = Cache(self._cut_chunk, longest=LONGEST_CHUNK)
         # Whether what Python takes for white space separates words or is gone.
         self._split = str.split if not any(self._spaced(ord(c)).strip(" ") for c in _PYTHON_SPACES) else _WORD.findall
-
-        self._blanks = [c for c in "\n\t\r" if self._spaced(ord(c)) == " "]  # what separates words as a blank does
+        # What separates words as a blank does.
+        self._blanks = [c for c in _PYTHON_SPACES if c != " " and self._spaced(ord(c)) == " "]
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self._chunks(text))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         chunks = self._chunks(text)
-        begins = accumulate((len(chunk) + 1 for chunk in chunks), initial=start if origins is None else 0)
-        details = gathered(list(map(self._chunk_cuts.__getitem__, chunks)), begins)
-        return details if origins is None else _moved(details, origins)
+        begins = accumulate(map(add, map(len, chunks), repeat(1)), initial=start if origins is None else 0)
+        cuts = list(map(self._chunk_cuts.__getitem__, chunks))
+        return gathered(cuts, begins) if origins is None else gathered([moved(joined(cuts, begins), origins)], [0])
 
     def _chunks(self, text: str) -> list[str]:
         for character in self._blanks:
@@ -69,7 +70,7 @@ class ChunkPipeline:
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
-        return ids, spans, (0,) * len(ids), 1
+        return cut_of(ids, spans, (len(ids),))
 
     def _cut_chunk(self, chunk: str) -> Cut:
         if self.normalizer.context is not None and self.normalizer.context.search(chunk):
@@ -80,18 +81,12 @@ class ChunkPipeline:
         cuts = list(map(self._word_cuts.__getitem__, words))
         if len(cuts) == 1:
             return cuts[0]
-        return *gathered(cuts, accumulate(map(len, words), initial=0)), len(words)
+        return joined(cuts, accumulate(map(len, words), initial=0))
 
     def _cut_aligned(self, text: str, origins: Sequence[int]) -> Cut:
         """Of a chunk whose characters came from `origins`."""
         parts = list(map(self._table.__getitem__, map(ord, text)))
         found = list(_WORD.finditer("".join(parts)))
         cuts = [self._word_cuts[match.group()] for match in found]
-        details = gathered(cuts, [match.start() for match in found])
         places = [origin for part, origin in zip(parts, origins, strict=True) for _ in part]
-        return *_moved(details, places), len(found)
-
-
-def _moved(details: Details, origins: Sequence[int]) -> Details:
-    """Offsets in the text whose characters `origins` are."""
-    return details._replace(offsets=[(origins[start], origins[end - 1] + 1) for start, end in details.offsets])
+        return moved(joined(cuts, [match.start() for match in found]), places)

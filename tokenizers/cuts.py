@@ -2,37 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain
-from operator import itemgetter
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, count, repeat
+from operator import add, itemgetter
 
 Span = tuple[int, int]
-#: Of one stretch: ids, the (start, end) of each within it, the number of its word, and how many words there are.
-Cut = tuple[Sequence[int], Sequence[Span], Sequence[int], int]
+#: Of one stretch: ids; the start and the end of each within it, all in one row, which a cache holds for less than
+#: pairs; and how many ids each word is.
+Cut = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+_IDS, _BOUNDS, _SIZES = map(itemgetter, range(3))
 
 
-class Details(NamedTuple):
-    """Ids with where they came from: `offsets` are (start, end) in characters of the text, `words` count from 0."""
+@dataclass
+class Details:
+    """Ids with where they came from: `offsets` are (start, end) in characters of the text, `sizes` how many of the ids
+    each word is."""
 
     ids: list[int]
     offsets: list[Span]
-    words: list[int]
+    sizes: list[int]
+
+    @cached_property
+    def words(self) -> list[int]:
+        """For each id the number of its word."""
+        return list(chain.from_iterable(map(repeat, count(), self.sizes)))
+
+    def extend(self, other: Details) -> None:
+        """Puts another text behind this one."""
+        self.ids += other.ids
+        self.offsets += other.offsets
+        self.sizes += other.sizes
+
+
+def cut_of(ids: Iterable[int], spans: Iterable[Span], sizes: Iterable[int]) -> Cut:
+    return tuple(ids), tuple(chain.from_iterable(spans)), tuple(sizes)
+
+
+def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:
+    """Of stretches that begin at `begins` (which may be more) as one."""
+    ids, bounds, sizes = _rows(cuts, begins)
+    return tuple(ids), tuple(bounds), tuple(sizes)
 
 
 def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
     """Of stretches that begin at `begins` (which may be more)."""
-    numbers = accumulate(map(itemgetter(3), cuts), initial=0)
-    return Details(
-        list(chain.from_iterable(map(itemgetter(0), cuts))),
-        [(begin + start, begin + end) for begin, cut in zip(begins, cuts, strict=False) for start, end in cut[1]],
-        [number + word for number, cut in zip(numbers, cuts, strict=False) for word in cut[2]],
-    )
+    ids, bounds, sizes = _rows(cuts, begins)
+    return Details(list(ids), list(zip(bounds, bounds, strict=True)), list(sizes))
 
 
-def joined(first: Details, second: Details) -> Details:
-    """One behind the other; both begin to count words at 0."""
-    words = first.words[-1] + 1 if first.words else 0
-    return Details(
-        first.ids + second.ids, first.offsets + second.offsets, first.words + [word + words for word in second.words]
-    )
+def _rows(cuts: Sequence[Cut], begins: Iterable[int]) -> tuple[Iterable[int], Iterator[int], Iterable[int]]:
+    within = list(map(_BOUNDS, cuts))
+    shifts = chain.from_iterable(map(repeat, begins, map(len, within)))
+    bounds = map(add, shifts, chain.from_iterable(within))
+    return chain.from_iterable(map(_IDS, cuts)), bounds, chain.from_iterable(map(_SIZES, cuts))
+
+
+def moved(cut: Cut, origins: Sequence[int]) -> Cut:
+    """With bounds in the text whose characters `origins` are."""
+    ids, bounds, sizes = cut
+    after = [0, *(origin + 1 for origin in origins)]
+    starts, ends = map(origins.__getitem__, bounds[::2]), map(after.__getitem__, bounds[1::2])
+    return ids, tuple(chain.from_iterable(zip(starts, ends, strict=True))), sizes

@@ -130,7 +130,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         while True:
             sources, detailed = marshal.loads(_receive(requests))
             try:
-                found = [tuple(each) if detailed else each for each in encoded(encoder, sources, detailed)]
+                found = [
+                    (each.ids, each.offsets, each.sizes) if detailed else each
+                    for each in encoded(encoder, sources, detailed)
+                ]
             except Exception:  # it will be raised, and explained, where the text came from
                 found = None
             _send(answers, marshal.dumps(found, 2))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import chain
 from typing import Protocol
 
 from .cache import Cache
-from .cuts import Cut, Details, Span, gathered, joined
+from .cuts import Cut, Details, Span, cut_of, gathered
 
 LONGEST_WORD = 64  # characters; longer ones seldom come back
 
@@ -67,11 +68,7 @@ class Unchanged:
 
 
 class WordPipeline:
-    """Word by word; natural text repeats its words, so most of the work is looking them up.
-
-    Where the pre-tokenizer knows `chunks` of text that are cut the same wherever they stand (`in_chunks`), those are
-    looked up instead.
-    """
+    """Word by word; natural text repeats its words, so most of the work is looking them up."""
 
     def __init__(self, normalizer: Normalizer, pre_tokenizer: PreTokenizer, model: Model) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
@@ -79,63 +76,30 @@ class WordPipeline:
         self._plain = isinstance(normalizer, Unchanged)
         self._word_ids = Cache(model.ids, longest=LONGEST_WORD)
         self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD)
-        self._by_chunks = getattr(pre_tokenizer, "in_chunks", False)
-        self._chunk_ids = Cache(self._ids_of_chunk, longest=LONGEST_WORD)
-        self._chunk_cuts = Cache(self._cut_chunk, longest=LONGEST_WORD)
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         if not normalized and not self._plain:
             text = self.normalizer.normalize(text)
-        if self._by_chunks:
-            return list(chain.from_iterable(map(self._chunk_ids.__getitem__, self.pre_tokenizer.chunks(text))))
         return list(chain.from_iterable(map(self._word_ids.__getitem__, self.pre_tokenizer.split(text, start == 0))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
-        if isinstance(origins, range):
-            return self._details(text, origins.start, start == 0)
         words, begins = self.pre_tokenizer.spans(text, start == 0)
-        return self._by_character(words, begins, origins)
-
-    def _details(self, text: str, shift: int, first: bool) -> Details:
-        """Of a text whose characters are where they were, `shift` later."""
-        if self._by_chunks:
-            chunks = self.pre_tokenizer.chunks(text)
-            added = sum(map(len, chunks)) - len(text)
-            words = self.pre_tokenizer.words(chunks[0]) if chunks else []
-            head = list(accumulate(map(len, words[:-1]), initial=shift - added))
-            tail = list(accumulate(map(len, chunks[1:-1]), initial=shift - added + len(chunks[0]))) if chunks else []
-            later = gathered(list(map(self._chunk_cuts.__getitem__, chunks[1:])), tail)
-        else:
-            words, begins = self.pre_tokenizer.spans(text, first)
-            if begins and not isinstance(begins[0], int):
-                return self._by_character(words, begins, range(shift, shift + len(text)))
-            head = [begin + shift for begin in begins] if shift else begins
-            later = None
-        result = gathered(list(map(self._word_cuts.__getitem__, words)), head)
-        if words and (head[0] < shift or (first and self.trim is not None)):
-            begin = self._first(words[0], head[0] - shift, shift)
-            result.offsets[:len(begin)] = begin
-        return result if later is None else joined(result, later)
+        if not isinstance(origins, range) or (begins and not isinstance(begins[0], int)):
+            return self._by_character(words, begins, origins)
+        shift = origins.start
+        begins = [begin + shift for begin in begins] if shift else begins
+        result = gathered(list(map(self._word_cuts.__getitem__, words)), begins)
+        if words and (begins[0] < shift or (start == 0 and self.trim is not None)):
+            first = self._first(words[0], begins[0] - shift, shift)
+            result.offsets[:len(first)] = first
+        return result
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
-        return ids, spans if self.trim is None else self.trim.word(word, spans), (0,) * len(ids), 1
-
-    def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
-        words = self.pre_tokenizer.words(chunk)
-        if len(words) == 1:
-            return self._word_ids[words[0]]
-        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
-
-    def _cut_chunk(self, chunk: str) -> Cut:
-        words = self.pre_tokenizer.words(chunk)
-        found = list(map(self._word_cuts.__getitem__, words))
-        if len(words) == 1:
-            return found[0]
-        return *gathered(found, accumulate(map(len, words), initial=0)), len(words)
+        return cut_of(ids, spans if self.trim is None else self.trim.word(word, spans), (len(ids),))
 
     def _first(self, word: str, begin: int, shift: int) -> list[Span]:
         """The spans of the first word: an added character belongs to the one behind it, and blanks at the very start
@@ -149,7 +113,7 @@ class WordPipeline:
     ) -> Details:
         """Where characters have moved."""
         result = Details([], [], [])
-        for number, (word, begin) in enumerate(zip(words, begins, strict=True)):
+        for word, begin in zip(words, begins, strict=True):
             ids, within = self.model.cut(word)
             places = begin if not isinstance(begin, int) else [max(begin + i, 0) for i in range(len(word))]
             spans = [(origins[places[a]], origins[places[b - 1]] + 1) for a, b in within]
@@ -157,7 +121,7 @@ class WordPipeline:
                 spans = self.trim.first(word, within, spans)
             result.ids.extend(ids)
             result.offsets.extend(spans)
-            result.words.extend([number] * len(ids))
+            result.sizes.append(len(ids))
         return result
 
 
@@ -172,14 +136,16 @@ class TextPipeline:
 
     def many_ids(self, texts: Sequence[str], first: bool) -> list[list[int]]:
         """Of each text; `first`: nothing stands before it."""
-        return self.model.many_ids(list(map(self.normalizer.normalize, texts)), first)
+        if not isinstance(self.normalizer, Unchanged):
+            texts = list(map(self.normalizer.normalize, texts))
+        return self.model.many_ids(texts, first)
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         ids, spans, words = self.model.details(text, start == 0)
-        return Details(ids, [_place(origins, a, b, start) for a, b in spans], words)
+        return Details(ids, [_place(origins, a, b, start) for a, b in spans], list(Counter(words).values()))
 
 
 def _place(origins: Sequence[int], first: int, last: int, start: int) -> Span:

@@ -50,9 +50,9 @@ class TextEncoder:
         found = many([parts[0] for parts, _ in cut], True)
         later = iter(many([part for parts, _ in cut for part in parts[1:]], False))
         for ids, (_, numbers) in zip(found, cut, strict=True):
-            for number in numbers:
+            for number, behind in zip(numbers, later, strict=False):
                 ids.append(number)
-                ids += next(later)
+                ids += behind
         if len(texts) == len(sources) and all(isinstance(source, str) for source in sources):
             return found
         each = iter(found)
@@ -66,10 +66,10 @@ class TextEncoder:
         if isinstance(source, str):
             self._text_details(source, result)
         else:
-            for position, word in enumerate(source):
-                part = Details([], [], [])
-                self._text_details(word, part)
-                _extend(result, part.ids, part.offsets, [position] * len(part.ids))
+            for word in source:
+                self._text_details(word, part := Details([], [], []))
+                part.sizes = [len(part.ids)]
+                result.extend(part)
         return result
 
     def _plain_ids(self, text: str, base: int) -> list[int]:
@@ -90,22 +90,21 @@ class TextEncoder:
             if len(lowered) > len(source):
                 origins = [i for i, c in enumerate(source) for _ in lower_one_by_one(c)]
                 part.offsets[:] = [(origins[a], origins[b - 1] + 1) if a < b else (0, 0) for a, b in part.offsets]
-            _append(result, part)
+            result.extend(part)
         else:
             self._found_details(source, result)
 
     def _found_details(self, source: str, result: Details) -> None:
         if not result.ids and not self.added.occur(source) and not self.added.searches(normalized=True):
-            for whole, part in zip(result, self.pipeline.details(source), strict=True):
-                whole += part
+            result.extend(self.pipeline.details(source))
             return
         for start, end, token in self.added.split(source, normalized=False):
             if token is not None:
-                _extend(result, [token], [self._trim(source[start:end], (start, end))], [_next_word(result)])
+                result.extend(Details([token], [self._trim(source[start:end], (start, end))], [1]))
             elif self.added.searches(normalized=True):
                 self._normalized_details(source[start:end], start, result)
             else:
-                _append(result, self.pipeline.details(source[start:end], start))
+                result.extend(self.pipeline.details(source[start:end], start))
 
     def _normalized_details(self, source: str, base: int, result: Details) -> None:
         text, places = self.pipeline.normalizer.align(source)
@@ -113,9 +112,9 @@ class TextEncoder:
         for start, end, token in self.added.split(text, normalized=True):
             if token is not None:
                 span = self._trim(text[start:end], (origins[start], origins[end - 1] + 1))
-                _extend(result, [token], [span], [_next_word(result)])
+                result.extend(Details([token], [span], [1]))
             else:
-                _append(result, self.pipeline.details(text[start:end], base + start, origins[start:end]))
+                result.extend(self.pipeline.details(text[start:end], base + start, origins[start:end]))
 
 
 class EncodedSequence:
@@ -135,18 +134,3 @@ class EncodedSequence:
 
 def _as_it_is(text: str, span: Span) -> Span:
     return span
-
-
-def _extend(result: Details, ids: list[int], offsets: list[tuple[int, int]], words: list[int]) -> None:
-    result.ids.extend(ids)
-    result.offsets.extend(offsets)
-    result.words.extend(words)
-
-
-def _append(result: Details, part: Details) -> None:
-    first = _next_word(result)
-    _extend(result, part.ids, part.offsets, [word + first for word in part.words] if first else part.words)
-
-
-def _next_word(result: Details) -> int:
-    return result.words[-1] + 1 if result.words else 0

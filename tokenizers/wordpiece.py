@@ -54,13 +54,17 @@ class WordPiece:
         spans: list[tuple[int, int]] = []
         start, known, lengths = 0, self._first.get, self._first_lengths.get
         while start < size:
-            for length in lengths(word[start:start + HEAD], SHORT):
-                number = known(word[start:start + length])
-                if number is not None:
-                    break
-            else:
-                return (self._unknown_id,), ((0, size),)
+            end = size
+            number = known(word[start:])
+            if number is None:
+                left = size - start
+                for length in lengths(word[start:start + HEAD], SHORT):
+                    if length < left and (number := known(word[start:start + length])) is not None:
+                        end = start + length
+                        break
+                else:
+                    return (self._unknown_id,), ((0, size),)
             ids.append(number)
-            spans.append((start, start := min(start + length, size)))
-            known, lengths = self._next.get, self._next_lengths.get
+            spans.append((start, end))
+            start, known, lengths = end, self._next.get, self._next_lengths.get
         return tuple(ids), tuple(spans)
