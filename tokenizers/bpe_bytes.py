@@ -9,6 +9,7 @@ from operator import itemgetter, sub
 from .bpe_chunks import merged_by_chunks
 from .bpe_merges import Merges
 from .bpe_walk import Walk
+from .byte_alphabet import from_alphabet, to_alphabet
 from .cache import Cache
 from .cuts import Span
 
@@ -26,27 +27,23 @@ class BytePieces:
         self._merges = merges
         walk = Walk(merges)
         self._walk = walk if walk.possible else None
-        # Of each piece: how many characters begin in it, and whether it begins inside of one.
-        self._begun = [
-            len(text if text.isascii() else text.encode("latin-1", "replace").translate(None, _LATER))
-            for text in walk.texts
-        ]
-        self._inside = ["\x80" <= text < "\xc0" for text in walk.texts]
+        self._begun, self._inside = Cache(self._characters), Cache(self._begins_inside)
         self._stretches = Cache(self._of_stretch)
 
     def of(self, word: str) -> MutableSequence[int]:
         """The codes of the pieces of a word. A lone surrogate counts as a question mark."""
-        text = word if word.isascii() else _latin(word)
+        data = word.encode("utf-8", "replace")
+        text = to_alphabet(data)
         walk = self._walk
         if walk is not None:
             code = walk.piece(text)
             if code is not None:
                 return [code]
-            if len(text) > 1.5 * len(word) and len(word) <= MANY:
+            if len(data) > 1.5 * len(word) and len(word) <= MANY:
                 pieces = self._by_character(word)
                 if pieces is not None:
                     return pieces
-        return self._of_text(text)
+        return self._merged(data, text)
 
     def spans(self, word: str, pieces: Sequence[int]) -> Sequence[Span]:
         """The (start, end) in characters of each of the pieces of a word; one of a part of a character has all of it.
@@ -57,10 +54,10 @@ class BytePieces:
         starts = map(sub, [0, *ends[:-1]], map(self._inside.__getitem__, pieces))
         return tuple(zip(starts, ends, strict=True))
 
-    def _of_text(self, text: str) -> MutableSequence[int]:
-        if self._walk is not None and len(text) > FEW and (pieces := self._walk.pieces(text)) is not None:
+    def _merged(self, data: bytes, text: str) -> MutableSequence[int]:
+        if self._walk is not None and len(data) > FEW and (pieces := self._walk.pieces(text)) is not None:
             return pieces
-        return merged_by_chunks(self._merges, text.encode("latin-1"))[0]
+        return merged_by_chunks(self._merges, data)[0]
 
     def _by_character(self, word: str) -> list[int] | None:
         """Characters of several bytes seldom merge, and so the pieces of a word are mostly those of its characters.
@@ -77,9 +74,13 @@ class BytePieces:
         return pieces if all(map(may_stand, pairwise(pieces))) else None
 
     def _of_stretch(self, stretch: str) -> tuple[int, ...]:
-        return tuple(self._of_text(_latin(stretch)))
+        data = stretch.encode("utf-8", "replace")
+        return tuple(self._merged(data, to_alphabet(data)))
 
+    def _characters(self, piece: int) -> int:
+        """How many characters begin in it."""
+        return len(from_alphabet(self._merges.texts[piece]).translate(None, _LATER))
 
-def _latin(text: str) -> str:
-    """UTF-8 bytes, each as the character of Latin-1."""
-    return text.encode("utf-8", "replace").decode("latin-1")
+    def _begins_inside(self, piece: int) -> int:
+        """Whether it begins inside of a character."""
+        return int(from_alphabet(self._merges.texts[piece])[0] in _LATER)

@@ -8,7 +8,6 @@ if a pair across the seam merges earlier than what it would have had to wait for
 from __future__ import annotations
 
 from .bpe_merges import NEVER, Merges
-from .byte_alphabet import to_latin
 from .cache import Cache
 from .longest import HEAD, SHORT, lengths_by_head
 
@@ -16,8 +15,7 @@ LONGEST_PIECE = 400  # characters: pieces are taken apart recursively
 
 
 class Walk:
-    """For merges that make each piece in one way only (`possible`), of symbols that are single characters of the
-    byte alphabet. The texts are written with the characters of Latin-1 instead."""
+    """For merges that make each piece in one way only (`possible`), of symbols that are single characters."""
 
     def __init__(self, merges: Merges) -> None:
         self._merges = merges
@@ -32,13 +30,11 @@ class Walk:
         )
         self._sound: list[bool | None] = [True if made < 0 else None for made in self._made]
         self.side_by_side = Cache(self._may_stand)  # whether (left code, right code) would not have merged otherwise
-        self.texts = to_latin(merges.texts)  # of pieces, by code
-        self._codes = dict(zip(self.texts, range(len(codes)), strict=True))
-        self._lengths = lengths_by_head(self._codes)
+        self._lengths = lengths_by_head(codes)
 
     def pieces(self, text: str) -> list[int] | None:
         """The codes of the pieces of a text, whose characters must have one; None if they cannot be said here."""
-        codes, sound, sizes = self._codes.get, self._sound, self._merges.sizes
+        codes, sound, sizes = self._merges.codes.get, self._sound, self._merges.sizes
         lengths, side_by_side = self._lengths.get, self.side_by_side
         pieces: list[int] = []
         dead: set[int] = set()  # places from which there was no way on
@@ -68,7 +64,7 @@ class Walk:
 
     def piece(self, text: str) -> int | None:
         """The code of the one piece that merging makes of a text; None if there are several."""
-        code = self._codes.get(text)
+        code = self._merges.codes.get(text)
         if code is None or not (self._sound[code] or (self._sound[code] is None and self._is_sound(code))):
             return None
         return code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import codecs
 
 
 def _alphabet() -> list[str]:
@@ -14,26 +14,19 @@ def _alphabet() -> list[str]:
 
 ALPHABET = _alphabet()
 SPACE = ALPHABET[0x20]
-_BYTES = {character: byte for byte, character in enumerate(ALPHABET)}
-_WRITTEN = dict(enumerate(ALPHABET))
-_SWAPPED = {**_WRITTEN, **{ord(character): chr(byte) for byte, character in enumerate(ALPHABET)}}
+_WRITTEN = "".join(ALPHABET)
+_BYTES = codecs.charmap_build(_WRITTEN)
 
 
 def to_alphabet(text: str | bytes) -> str:
     """The UTF-8 bytes of a text, one character each. A lone surrogate counts as a question mark."""
     data = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    return data.decode("latin-1").translate(_WRITTEN)
-
-
-def to_latin(pieces: Sequence[str]) -> list[str]:
-    """Pieces with each byte as the character of Latin-1; what is no byte is none of these characters either."""
-    written = "\n".join(pieces).translate(_SWAPPED).split(ALPHABET[ord("\n")])
-    return written if len(written) == len(pieces) else [piece.translate(_SWAPPED) for piece in pieces]
+    return codecs.charmap_decode(data, "strict", _WRITTEN)[0]
 
 
 def from_alphabet(piece: str) -> bytes:
     """Back to bytes; a piece with a character of no byte, which an added token may have, is itself."""
     try:
-        return bytes(map(_BYTES.__getitem__, piece))
-    except KeyError:
+        return codecs.charmap_encode(piece, "strict", _BYTES)[0]
+    except UnicodeEncodeError:
         return piece.encode("utf-8", "replace")
