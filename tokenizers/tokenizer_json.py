@@ -145,10 +145,10 @@ def _model(part: Part, byte_level: bool) -> tuple[dict[str, int], Any]:
     kind = part.get("type")
     if kind is None:  # files of the first releases do not say
         kind = next((name for key, name in TELLING.items() if key in part), "WordLevel")
-    model = found_in(MODELS, {"type": kind}, "model")
+    model = found_in(MODELS, {"type": kind}, "model")(part, byte_level)
     if byte_level and kind != "BPE":
         raise TokenizerError(f"the pre-tokenizer `ByteLevel` before the model `{kind}` in {NAME} is not supported")
-    return model(part, byte_level)
+    return model
 
 
 def _processor(part: Part | None) -> tuple[Template, BlankTrimmer | None]:
