@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokenizers of this checkout against the Rust library `tokenizers` and the library `sentencepiece`, on one core.
 
-    python -P benchmarks/tokenizers.py DATA [--rounds N] [--json]
+    python -P benchmarks/tokenizers.py DATA [--rounds N] [--only MODEL] [--json]
 
 DATA is a folder with real vocabularies and texts, as `shared/data` of the project; texts are cut into passages of about
 a thousand characters, which are one batch. Figures are MB of UTF-8 per second of CPU time, medians of the rounds. Cold:
@@ -37,7 +37,7 @@ FILES = {
 }
 
 
-def ours(spec: str, folder: Path, **options: Any) -> dict[str, Callable[[], Run]]:
+def ours(spec: str | None, folder: Path, **options: Any) -> dict[str, Callable[[], Run]]:
     import modelwright as mw
 
     def make() -> Any:
@@ -133,6 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=0)
+    parser.add_argument("--only", help="one model of the table")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
     if importlib.util.find_spec("modelwright") is None:
@@ -151,12 +152,17 @@ def main(argv: list[str] | None = None) -> None:
             **library(home / "t5-base" / "spiece.model"),
             "offsets": rust(whole(home / "t5-small" / "tokenizer.json"))["offsets"],
         }),
+        "Unigram": (
+            ours(None, home / "t5-small" / "tokenizer.json"), rust(whole(home / "t5-small" / "tokenizer.json"))
+        ),
     }
     rows: list[dict[str, Any]] = []
     for text, files in FILES.items():
         lines = [part for file in files for part in passages((args.data / "text" / file).read_text("utf-8"))]
         size = sum(len(line.encode()) for line in lines)
         for name, (mine, theirs) in pairs.items():
+            if args.only not in (None, name):
+                continue
             for what in mine:
                 turns: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
                 for _ in range(args.rounds):

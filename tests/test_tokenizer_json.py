@@ -195,6 +195,8 @@ def test_loading_by_folder(models: dict[str, Any], tmp_path: Path) -> None:
     ({"post_processor": {"type": "Template"}}, "did you mean `TemplateProcessing`"),
     ({"decoder": {"type": "CTC"}}, "decoder `CTC`"),
     ({"model": {"type": "Neural"}}, "model `Neural`"),
+    ({"pre_tokenizer": {"type": "ByteLevel"}, "model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 0}},
+     "pre-tokenizer `ByteLevel` before the model `Unigram`"),
     ({"model": {"type": "BPE", "vocab": {}, "merges": [], "dropout": 0.1}}, "drops merges by chance"),
     ({"model": {"type": "BPE"}}, "the tokenizer is damaged: KeyError 'merges'"),
     ({"model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 4}}, "unknown piece has the id 4"),

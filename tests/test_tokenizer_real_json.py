@@ -15,7 +15,8 @@ from tokenizer_texts import TEXTS, real_texts
 
 import modelwright as mw
 from modelwright.tokenizers import Tokenizer, build_tokenizer, open_tokenizer
-from modelwright.tokenizers.normal_forms import Precompiled
+from modelwright.tokenizers.character_map import Precompiled
+from modelwright.tokenizers.unigram import Unigram
 
 reference = pytest.importorskip("tokenizers")
 sentencepiece = pytest.importorskip("sentencepiece")
@@ -24,6 +25,16 @@ GRAPHEMES = [
     *"ab   \r\n\té", "\r\n", "\u0301", "\u0600", "\u0e33", "\u0e01", "\u200d", "😀", "\U0001f1e9", "\u1100",
     "\u1161", "ﬁ", "½", "\u3000", "\xa0", "\u0903", "क", "\xad",
 ]  # fmt: skip
+
+P = reference.pre_tokenizers
+CHAINS = {
+    "blanks": [P.Metaspace()],
+    "first blank": [P.Metaspace(prepend_scheme="first", split=False)],
+    "words": [P.WhitespaceSplit(), P.Metaspace()],
+    "digits": [P.WhitespaceSplit(), P.Digits(individual_digits=True), P.Metaspace()],
+    "marks": [P.WhitespaceSplit(), P.Punctuation("merged_with_next"), P.Metaspace(prepend_scheme="never")],
+    "two in front": [P.WhitespaceSplit(), P.Metaspace(), P.Metaspace(replacement="-"), P.Digits()],
+}
 
 
 def made(file: Path) -> Any:
@@ -123,3 +134,54 @@ def test_character_maps_see_graphemes(
     assert (found["input_ids"], found["offset_mapping"]) == (theirs.ids, theirs.offsets)
     mapped, wanted = characters
     assert mapped.normalize(text) == mapped.align(text)[0] == wanted.normalize_str(text)
+
+
+@pytest.fixture(scope="module")
+def chains(t5: tuple[Any, Tokenizer], tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, Tokenizer]]:
+    """T5's with other pre-tokenizers behind its character map."""
+    found = []
+    for steps in CHAINS.values():
+        rust = reference.Tokenizer.from_str(t5[0].to_str())
+        rust.pre_tokenizer = P.Sequence(steps)
+        rust.save(str(file := tmp_path_factory.mktemp("chain") / "tokenizer.json"))
+        found.append((rust, open_tokenizer(file)))
+    return found
+
+
+PARTS = [*GRAPHEMES, "the", "ing", "12", "3!", "“", "▁", "水", "</s>"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+def test_chains_of_pre_tokenizers(chains: list[tuple[Any, Tokenizer]], text: str) -> None:
+    """Also what is seen for the second time, and what stands behind an added token."""
+    for (rust, ours), steps in zip(chains, CHAINS, strict=True):
+        theirs = rust.encode(text)
+        for _ in range(2):
+            found = ours(text, return_offsets_mapping=True)
+            assert (found["input_ids"], found["offset_mapping"]) == (theirs.ids, theirs.offsets), steps
+            assert ours(text)["input_ids"] == theirs.ids, steps
+
+
+def test_chains_on_real_texts(shared_data: Path, chains: list[tuple[Any, Tokenizer]]) -> None:
+    texts = real_texts(shared_data)[::7]
+    for (rust, ours), steps in zip(chains, CHAINS, strict=True):
+        for text, theirs in zip(texts, rust.encode_batch(texts), strict=True):
+            found = ours(text, return_offsets_mapping=True)
+            assert (found["input_ids"], found["offset_mapping"]) == (theirs.ids, theirs.offsets), (steps, text)
+            assert ours(text)["input_ids"] == theirs.ids, (steps, text)
+
+
+SCORED = st.dictionaries(
+    st.text("abcé", min_size=1, max_size=4), st.sampled_from([-0.1, -0.3, -1.0, -2.0]), min_size=1, max_size=12
+)
+
+
+@given(SCORED, st.booleans(), st.text("abcédx", max_size=14))
+def test_unigram_with_ties(scored: dict[str, float], fallback: bool, word: str) -> None:
+    bytes_ = {f"<0x{byte:02X}>": -0.5 for byte in range(256) if byte != ord("x")} if fallback else {}
+    pieces = [("<unk>", -3.0), *scored.items(), *bytes_.items()]
+    theirs = reference.models.Unigram(pieces, 0, fallback).tokenize(word)
+    ours = Unigram(pieces, unknown=0, byte_fallback=fallback)
+    wanted = tuple(token.id for token in theirs)
+    assert ours.ids(word) == wanted
+    assert ours.cut(word)[0] == wanted

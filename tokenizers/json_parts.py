@@ -9,12 +9,12 @@ from typing import Any
 
 from ..errors import TokenizerError, did_you_mean
 from .bpe import BytePairs
+from .character_map import Precompiled
 from .decoder import SuffixDecoder, WordPieceDecoder
 from .decoder_chain import Blank, StripCharacter, Substitute, Whole, bytes_to_text, fuse, join_bytes
 from .normal_forms import (
     Bytes,
     Lowercase,
-    Precompiled,
     Prepend,
     Replace,
     SpacesAndControls,
@@ -133,7 +133,9 @@ PRE_TOKENIZERS: dict[str, Callable[[Part], list[Step]]] = {
     "Whitespace": lambda part: [
         Cut(SplitPattern(rf"{_WORD}+|(?:(?!{_WORD})[^{WHITE_SPACE.pattern()}])+"), "removed", True)
     ],
-    "WhitespaceSplit": lambda part: [Cut(SplitPattern(_SPACE), "removed")],
+    "WhitespaceSplit": lambda part: [
+        Cut(SplitPattern(f"[^{WHITE_SPACE.pattern()}]+"), "removed", invert=True, drops_blanks=True)
+    ],
     "Punctuation": lambda part: [Cut(SplitPattern(_MARK), behavior(part))],
     "Digits": lambda part: [
         Cut(SplitPattern(r"\p{N}"), "isolated" if part.get("individual_digits") else "contiguous")

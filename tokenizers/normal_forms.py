@@ -6,20 +6,16 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import accumulate, groupby
-from typing import Any
 
 import regex
 
 from .added_tokens import lower_one_by_one
 from .byte_alphabet import to_alphabet
-from .cache import Cache
 from .pipeline import Normalizer
 from .split_patterns import SplitPattern
 from .unicode_tables import WHITE_SPACE, lower
 
 SPACES = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
-_GRAPHEME = regex.compile(r"\X")
-_LONGEST_CHUNK = 64  # characters; longer ones seldom come back
 # A character with the marks that may change places or merge with it; Hangul vowels and finals count as such.
 _CLUSTER = regex.compile(r"[^\p{M}\u1160-\u11ff]?[\p{M}\u1160-\u11ff]*")
 
@@ -192,80 +188,3 @@ class Replace:
         if not parts:
             return text, range(len(text))
         return "".join([*parts, text[done:]]), [*origins, *range(done, len(text))]
-
-
-class Precompiled:
-    """The character map of a SentencePiece model: a trie in a double array, and the texts its leaves point to. As in
-    the reference, a short grapheme of which a beginning is in the map becomes what the shortest such stands for."""
-
-    def __init__(self, data: bytes) -> None:
-        size = int.from_bytes(data[:4], "little")
-        if size % 4 or size + 4 > len(data):
-            raise ValueError("the character map is damaged")
-        self._data = data
-        self._units = memoryview(data[4:4 + size]).cast("I").tolist()
-        self._texts = data[4 + size:]
-        self._known = Cache(lambda key: self._search(key.encode("utf-8", "replace")), limit=1 << 16)
-        self._same_ascii = {c for c in map(chr, range(128)) if self._known[c] is None and c != "\r"}
-        self._chunks = Cache(self._chunk, longest=_LONGEST_CHUNK)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Precompiled, (self._data,)
-
-    def normalize(self, text: str) -> str:
-        chunks = list(map(self._chunks.__getitem__, text.split(" ")))
-        if None in chunks:
-            return "".join([part for part, _ in self._parts(text)])
-        return self._parts(" ")[0][0].join(chunks)
-
-    def align(self, text: str) -> Aligned:
-        parts = self._parts(text)
-        starts = accumulate([size for _, size in parts], initial=0)
-        return "".join([part for part, _ in parts]), [
-            start + min(i, size - 1)
-            for (part, size), start in zip(parts, starts, strict=False) for i in range(len(part))
-        ]
-
-    def _parts(self, text: str) -> list[tuple[str, int]]:
-        """What the text becomes bit by bit, and how many characters each bit was."""
-        parts: list[tuple[str, int]] = []
-        known = self._known
-        for grapheme in _graphemes(text):
-            whole = known[grapheme] if len(grapheme) < 6 and len(grapheme.encode("utf-8", "replace")) < 6 else None
-            if whole is not None:
-                parts.append((whole, len(grapheme)))
-            else:
-                parts += [(c if (found := known[c]) is None else found, 1) for c in grapheme]
-        return parts
-
-    def _chunk(self, chunk: str) -> str | None:
-        """What a stretch between blanks becomes; None if one of them makes a grapheme with it."""
-        if not chunk.isascii():
-            graphemes = _graphemes(f" {chunk} ")
-            if graphemes[0] != " " or graphemes[-1] != " ":
-                return None
-        elif self._same_ascii.issuperset(chunk):
-            return chunk
-        return "".join([part for part, _ in self._parts(chunk)])
-
-    def _search(self, key: bytes) -> str | None:
-        units = self._units
-        node = _offset(units[0]) if units else 0
-        for byte in key:
-            node ^= byte
-            if byte == 0 or node >= len(units) or units[node] & 0x800000FF != byte:
-                return None
-            leaf = units[node] >> 8 & 1
-            node ^= _offset(units[node])
-            if leaf:
-                start = units[node] & 0x7FFFFFFF
-                return self._texts[start:self._texts.index(0, start)].decode()
-        return None
-
-
-def _offset(unit: int) -> int:
-    return (unit >> 10) << ((unit & 1 << 9) >> 6)
-
-
-def _graphemes(text: str) -> Sequence[str]:
-    return text if text.isascii() and "\r\n" not in text else _GRAPHEME.findall(text)

@@ -136,7 +136,9 @@ class TextPipeline:
 
     def many_ids(self, texts: Sequence[str], first: bool) -> list[list[int]]:
         """Of each text; `first`: nothing stands before it."""
-        return self.model.many_ids(list(map(self.normalizer.normalize, texts)), first)
+        if not isinstance(self.normalizer, Unchanged):
+            texts = list(map(self.normalizer.normalize, texts))
+        return self.model.many_ids(texts, first)
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:

@@ -103,10 +103,11 @@ class SentencePiece:
 
     def many_ids(self, texts: list[str], first: bool) -> list[list[int]]:
         """Of each text, faster than one by one."""
-        return list(map(self._without_commas, self.model.encode_all(texts, first or self.later_blank)))
+        found = self.model.encode_all(texts, first or self.later_blank)
+        return list(map(self._without_commas, found)) if self._with_commas else found
 
     def _without_commas(self, found: list[int]) -> list[int]:
-        if not self._with_commas or self._with_commas.isdisjoint(found):
+        if self._with_commas.isdisjoint(found):
             return found
         return list(chain.from_iterable(
             [part for part, _ in self._replaced[number]] if number in self._with_commas else (number,)

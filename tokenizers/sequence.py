@@ -50,9 +50,9 @@ class TextEncoder:
         found = many([parts[0] for parts, _ in cut], True)
         later = iter(many([part for parts, _ in cut for part in parts[1:]], False))
         for ids, (_, numbers) in zip(found, cut, strict=True):
-            for number in numbers:
+            for number, behind in zip(numbers, later, strict=False):
                 ids.append(number)
-                ids += next(later)
+                ids += behind
         if len(texts) == len(sources) and all(isinstance(source, str) for source in sources):
             return found
         each = iter(found)

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import Diagnostic, Place, TokenizerError, did_you_mean
 from .added_tokens import AddedToken
 from .byte_level import BlankTrimmer, ByteLevelWords
+from .chain_pipeline import ChainPipeline
 from .components import assembled
 from .configuration import EXTRA, SETTINGS, settings_of, stored_options
 from .decoder_chain import DecoderChain
@@ -130,6 +131,8 @@ def _pipeline(normalizer: Any, part: Part | None, model: Any, trim: BlankTrimmer
         words = ByteLevelWords(pattern=parts[0]["pattern"]["Regex"])
     else:
         words = WordChain([step for each in parts for step in found_in(PRE_TOKENIZERS, each, "pre-tokenizer")(each)])
+        if trim is None:
+            return ChainPipeline(normalizer, words, model)
     words.trim = trim
     return assembled(normalizer, words, model)
 
@@ -142,7 +145,10 @@ def _model(part: Part, byte_level: bool) -> tuple[dict[str, int], Any]:
     kind = part.get("type")
     if kind is None:  # files of the first releases do not say
         kind = next((name for key, name in TELLING.items() if key in part), "WordLevel")
-    return found_in(MODELS, {"type": kind}, "model")(part, byte_level)
+    model = found_in(MODELS, {"type": kind}, "model")(part, byte_level)
+    if byte_level and kind != "BPE":
+        raise TokenizerError(f"the pre-tokenizer `ByteLevel` before the model `{kind}` in {NAME} is not supported")
+    return model
 
 
 def _processor(part: Part | None) -> tuple[Template, BlankTrimmer | None]:

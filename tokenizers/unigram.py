@@ -23,17 +23,30 @@ class Unigram:
             raise TokenizerError(f"the unknown piece has the id {unknown}, but there are only {len(pieces)} pieces")
         self._ids = {piece: number for number, (piece, _) in enumerate(pieces)}
         self._unknown, self.byte_fallback = unknown, byte_fallback
+        self._worst = min((score for _, score in pieces), default=0.0) - _UNKNOWN_PENALTY
         # Log probabilities, None for what pieces only begin with.
         self._scores: dict[str, float | None] = {
             piece[:size]: None for piece in self._ids for size in range(1, len(piece))
         }
         self._scores.update((piece, pieces[number][1]) for piece, number in self._ids.items())
-        self._worst = min((score for _, score in pieces), default=0.0) - _UNKNOWN_PENALTY
         self._bytes = [self._ids.get(f"<0x{byte:02X}>") for byte in range(256)]
 
     def ids(self, word: str) -> tuple[int, ...]:
+        begins, known = self._begins(word), self._ids.get
         ids: list[int] = []
-        for start, end in self._backwards(word):
+        end = len(word)
+        while end:
+            start = begins[end]
+            number = known(word[start:end])
+            if number is None or number == self._unknown:
+                break
+            ids.append(number)
+            end = start
+        else:  # the usual word
+            ids.reverse()
+            return tuple(ids)
+        ids.clear()
+        for start, end in self._backwards(word, begins):
             ids += self._numbers(word[start:end])[::-1]
         ids.reverse()
         return tuple(ids)
@@ -41,27 +54,27 @@ class Unigram:
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
-        for span in [*self._backwards(word)][::-1]:
-            numbers = self._numbers(word[slice(*span)])
-            ids += numbers
-            spans += [span] * len(numbers)
-        return tuple(ids), tuple(spans)
+        for start, end in self._backwards(word, self._begins(word)):
+            numbers = self._numbers(word[start:end])
+            ids += numbers[::-1]
+            spans += [(start, end)] * len(numbers)
+        return tuple(ids[::-1]), tuple(spans[::-1])
 
     def _numbers(self, text: str) -> Sequence[int]:
         """The ids of a piece, or of a stretch that none covers."""
         number = self._ids.get(text)
         if number is not None:
             return (number,)
-        numbers = [self._bytes[byte] for byte in text.encode("utf-8", "replace")]
-        if self.byte_fallback and None not in numbers:
-            return numbers
+        if self.byte_fallback:
+            numbers = [self._bytes[byte] for byte in text.encode("utf-8", "replace")]
+            if None not in numbers:
+                return numbers
         if self._unknown is None:
             raise TokenizerError(f"the vocabulary has no piece for {text!r} and none for the unknown")
         return (self._unknown,)
 
-    def _backwards(self, word: str) -> Iterator[tuple[int, int]]:
+    def _backwards(self, word: str, begins: Sequence[int]) -> Iterator[tuple[int, int]]:
         """The best cut, the last piece first; unknown stretches in one."""
-        begins = self._begins(word)
         known, unknown = self._ids.get, self._unknown
         end = len(word)
         last = 0  # the end of an unknown stretch that may go on
@@ -90,14 +103,14 @@ class Unigram:
         for start in range(size):
             here = best[start]
             end = start + 1
-            score = score_of(word[start], inf)  # infinite: no piece begins so
-            if (score is None or score == inf) and here + worst > best[end]:
+            score = score_of(word[start], False)  # False: no piece begins so
+            if (score is None or score is False) and here + worst > best[end]:
                 best[end], begins[end] = here + worst, start
-            while score != inf:
+            while score is not False:
                 if score is not None and here + score > best[end]:
                     best[end], begins[end] = here + score, start
                 end += 1
                 if end > size:
                     break
-                score = score_of(word[start:end], inf)
+                score = score_of(word[start:end], False)
         return begins

@@ -9,13 +9,15 @@ from typing import Protocol
 from .cache import Cache
 from .split_patterns import SplitPattern
 
-Piece = tuple[str, Sequence[int]]  # a text, and where each of its characters stands in the whole
+#: A text, where its first own character stands in the whole, and how many characters before that were added.
+Piece = tuple[str, int, int]
 Match = tuple[int, int, bool]  # a stretch, and whether it is a delimiter
 _LONGEST = 64  # characters of a piece that is remembered; longer ones seldom come back
 
 
 class Step(Protocol):
     everywhere: bool  # whether it does the same with a piece wherever it stands
+    drops_blanks: bool  # whether blanks belong to no word
 
     def __call__(self, pieces: list[Piece], first: bool) -> list[Piece]: ...
 
@@ -29,32 +31,39 @@ class WordChain:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = list(steps)
         self._everywhere = bool(steps) and all(step.everywhere for step in steps)
+        #: Whether what stands between blanks gives the same words wherever it stands.
+        self.between_blanks = self._everywhere and self.steps[0].drops_blanks
         self._later = Cache(self._of_piece, longest=_LONGEST)
 
     def split(self, text: str, first: bool) -> list[str]:
         if not self._everywhere:
-            return [word for word, _ in self._pieces(text, first)]
+            return [word for word, _, _ in self.pieces(text, first)]
         pieces = self.steps[0].words(text) if text else []
         if len(self.steps) == 1:
             return pieces
         return list(chain.from_iterable(map(self._later.__getitem__, pieces)))
 
-    def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int | Sequence[int]]]:
-        pieces = self._pieces(text, first)
-        words = [word for word, _ in pieces]
-        if all(isinstance(places, range) for _, places in pieces):
-            return words, [places.start for _, places in pieces]
-        return words, [places for _, places in pieces]
+    def words(self, text: str) -> list[str]:
+        """Of a stretch between blanks, and nothing is remembered."""
+        return self._of_piece(text, 0) if text else []
 
-    def _of_piece(self, piece: str) -> Sequence[str]:
-        """The words of what the first step leaves."""
+    def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int | Sequence[int]]]:
+        pieces = self.pieces(text, first)
+        words = [word for word, _, _ in pieces]
+        if any(added for _, _, added in pieces):
+            return words, [[begin] * added + [*range(begin, begin + len(word))] for word, begin, added in pieces]
+        return words, [begin for _, begin, _ in pieces]
+
+    def _of_piece(self, piece: str, done: int = 1) -> list[str]:
+        """The words of what the first `done` steps leave."""
         words = [piece]
-        for step in self.steps[1:]:
-            words = [word for each in words for word in step.words(each)]
+        for step in self.steps[done:]:
+            words = list(chain.from_iterable(map(step.words, words))) if len(words) != 1 else step.words(words[0])
         return words
 
-    def _pieces(self, text: str, first: bool) -> list[Piece]:
-        pieces: list[Piece] = [(text, range(len(text)))] if text else []
+    def pieces(self, text: str, first: bool) -> list[Piece]:
+        """The words and where they stand."""
+        pieces: list[Piece] = [(text, 0, 0)] if text else []
         for step in self.steps:
             pieces = step(pieces, first)
         return pieces
@@ -66,21 +75,30 @@ class Cut:
 
     everywhere = True
 
-    def __init__(self, pattern: SplitPattern, behavior: str, invert: bool = False) -> None:
-        self._pattern, self._invert = pattern, invert
+    def __init__(
+        self, pattern: SplitPattern, behavior: str, invert: bool = False, drops_blanks: bool = False
+    ) -> None:
+        self._pattern, self._invert, self.drops_blanks = pattern, invert, drops_blanks
         self._behave = BEHAVIORS[behavior]
+        self._keeps_matches = invert and self._behave is _removed
 
     def __call__(self, pieces: list[Piece], first: bool) -> list[Piece]:
         return [
-            (text[start:end], places[start:end])
-            for text, places in pieces
-            for start, end in self._behave(self._matches(text)) if start < end
+            (text[start:end], begin + start, 0) if not added
+            else (text[start:end], begin + max(start - added, 0), max(added - start, 0))
+            for text, begin, added in pieces
+            for start, end in self._stretches(text) if start < end
         ]
 
     def words(self, text: str) -> list[str]:
-        if self._behave is _removed and self._invert:
+        if self._keeps_matches:
             return list(filter(None, self._pattern.findall(text)))
-        return [text[start:end] for start, end in self._behave(self._matches(text)) if start < end]
+        return [text[start:end] for start, end in self._stretches(text) if start < end]
+
+    def _stretches(self, text: str) -> list[tuple[int, int]]:
+        if self._keeps_matches:
+            return [match.span() for match in self._pattern.finditer(text)]
+        return self._behave(self._matches(text))
 
     def _matches(self, text: str) -> list[Match]:
         found: list[Match] = []
@@ -144,6 +162,8 @@ class Blanks:
     """Blanks become `replacement`, which is also put in front: `scheme` always, first (only at the start of a text) or
     never. `split`: each one begins a word."""
 
+    drops_blanks = False
+
     def __init__(self, replacement: str, scheme: str, split: bool) -> None:
         if len(replacement) != 1:
             raise ValueError(f"the replacement of blanks is {replacement!r}, not one character")
@@ -153,12 +173,12 @@ class Blanks:
 
     def __call__(self, pieces: list[Piece], first: bool) -> list[Piece]:
         result: list[Piece] = []
-        for text, places in pieces:
+        for text, begin, added in pieces:
             text = text.replace(" ", self._replacement)
-            starts = first and places[0] == 0
+            starts = first and begin == 0
             if text[0] != self._replacement and (self._scheme == "always" or (self._scheme == "first" and starts)):
-                text, places = self._replacement + text, [places[0], *places]
-            result.append((text, places))
+                text, added = self._replacement + text, added + 1
+            result.append((text, begin, added))
         return [part for piece in result for part in self._cut(*piece)] if self._split else result
 
     def words(self, text: str) -> list[str]:
@@ -167,10 +187,15 @@ class Blanks:
             text = self._replacement + text
         return self._at_blanks(text) if self._split else [text]
 
-    def _cut(self, text: str, places: Sequence[int]) -> list[Piece]:
+    def _cut(self, text: str, begin: int, added: int) -> list[Piece]:
         words = self._at_blanks(text)
-        ends = list(accumulate(map(len, words)))
-        return [(word, places[end - len(word):end]) for word, end in zip(words, ends, strict=True)]
+        if len(words) == 1:
+            return [(text, begin, added)]
+        starts = accumulate(map(len, words), initial=0)
+        return [
+            (word, begin + max(start - added, 0), max(added - start, 0))
+            for word, start in zip(words, starts, strict=False)
+        ]
 
     def _at_blanks(self, text: str) -> list[str]:
         before, *parts = text.split(self._replacement)
@@ -182,11 +207,10 @@ class Prefix:
     """A blank in front of a piece that has none."""
 
     everywhere = True
+    drops_blanks = False
 
     def __call__(self, pieces: list[Piece], first: bool) -> list[Piece]:
-        return [
-            (text, places) if text[0] == " " else (" " + text, [places[0], *places]) for text, places in pieces
-        ]
+        return [piece if piece[0][0] == " " else (" " + piece[0], piece[1], piece[2] + 1) for piece in pieces]
 
     def words(self, text: str) -> list[str]:
         return [text if text[0] == " " else " " + text]

@@ -79,6 +79,25 @@ MODELS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
          "max_position_embeddings": 40},
         GROUPS | CONTRASTIVE,
     ),
+    "t5": (
+        "T5ForConditionalGeneration",
+        {"vocab_size": VOCABULARY, "d_model": 16, "num_layers": 2, "num_heads": 2, "d_kv": 8, "d_ff": 20,
+         "decoder_start_token_id": 0},
+        GROUPS | CONTRASTIVE,
+    ),
+    "llama": (
+        "LlamaForCausalLM",
+        {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+         "num_key_value_heads": 1, "intermediate_size": 20, "max_position_embeddings": 40, "bos_token_id": 59,
+         "eos_token_id": 59, "pad_token_id": 58},
+        GROUPS | CONTRASTIVE,
+    ),
+    "ctrl": (
+        "CTRLLMHeadModel",
+        {"vocab_size": VOCABULARY, "n_embd": 16, "n_layer": 2, "n_head": 2, "dff": 20, "n_positions": 40,
+         "eos_token_id": 59, "pad_token_id": 58},
+        GROUPS | CONTRASTIVE,
+    ),
 }  # fmt: skip
 
 

@@ -27,7 +27,8 @@ def read(folder: Path) -> dict[str, Any]:
 
 @cache
 def writer(folder: Path) -> mw.Model:
-    head = "seq2seq_lm" if "encoder_layers" in (folder / "config.json").read_text() else "causal_lm"
+    config = json.loads((folder / "config.json").read_text())
+    head = "seq2seq_lm" if config.get("is_encoder_decoder") else "causal_lm"
     return mw.build(weights=folder, head=head)
 
 

@@ -1,0 +1,88 @@
+"""The pipeline for chains of pre-tokenizers, whose steps may put characters in front of words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, chain
+
+from .cache import Cache
+from .cuts import Cut, Details, gathered, joined, moved
+from .pipeline import LONGEST_WORD, Model, Normalizer, WordPipeline
+from .word_chain import Piece, WordChain
+
+
+class ChainPipeline(WordPipeline):
+    """Word by word. What each is cut into is looked up, wherever it stands and also where characters have moved.
+    Offsets are not trimmed; an added character belongs to the one behind it.
+
+    Where both the normalizer and the chain do the same with what stands between two blanks, wherever that is, whole
+    such stretches are looked up.
+    """
+
+    def __init__(self, normalizer: Normalizer, pre_tokenizer: WordChain, model: Model) -> None:
+        super().__init__(normalizer, pre_tokenizer, model)
+        self._added_cuts = Cache(self._cut_added, longest=LONGEST_WORD)
+        self._by_stretches = pre_tokenizer.between_blanks and hasattr(normalizer, "between_blanks")
+        self._stretch_ids = Cache(self._ids_between_blanks, longest=LONGEST_WORD)
+        self._stretch_cuts = Cache(self._cut_between_blanks, longest=LONGEST_WORD)
+
+    def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
+        if self._by_stretches and not normalized:
+            found = list(map(self._stretch_ids.__getitem__, text.split(" ")))
+            if None not in found:
+                return list(chain.from_iterable(found))
+        return super().ids(text, start, normalized)
+
+    def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
+        if origins is None:
+            if self._by_stretches:
+                stretches = text.split(" ")
+                cuts = list(map(self._stretch_cuts.__getitem__, stretches))
+                if None not in cuts:
+                    return gathered(cuts, accumulate((len(each) + 1 for each in stretches), initial=start))
+            text, places = self.normalizer.align(text)
+            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+        pieces = self.pre_tokenizer.pieces(text, start == 0)
+        return _placed([
+            self._word_cuts[word] if not added else self._added_cuts[word] if added == 1
+            else _behind(self._word_cuts[word], added)
+            for word, _, added in pieces
+        ], pieces, origins)
+
+    def _cut_added(self, word: str) -> Cut:
+        return _behind(self._word_cuts[word], 1)
+
+    def _ids_between_blanks(self, stretch: str) -> tuple[int, ...] | None:
+        """None: it depends on what stands around it."""
+        text = self.normalizer.between_blanks(stretch)
+        if text is None:
+            return None
+        words = self.pre_tokenizer.words(text)
+        if len(words) == 1:
+            return self.model.ids(words[0])
+        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
+
+    def _cut_between_blanks(self, stretch: str) -> Cut | None:
+        text = self.normalizer.between_blanks(stretch)
+        if text is None:
+            return None
+        pieces = self.pre_tokenizer.pieces(text, True)
+        cuts = [_behind(self._cut_word(word), added) for word, _, added in pieces]
+        cut = joined(cuts, [begin for _, begin, _ in pieces])
+        origins = self.normalizer.moved(stretch)
+        return cut if origins is None else moved(cut, origins)
+
+
+def _behind(cut: Cut, added: int) -> Cut:
+    """Of a word whose first characters were added."""
+    ids, bounds, sizes = cut
+    return ids, tuple([max(bound - added, at % 2) for at, bound in enumerate(bounds)]) if added else bounds, sizes
+
+
+def _placed(cuts: Sequence[Cut], pieces: Sequence[Piece], origins: Sequence[int]) -> Details:
+    """Of pieces of a text whose characters come from `origins`."""
+    if isinstance(origins, range):
+        return gathered(cuts, [begin + origins.start for _, begin, _ in pieces])
+    details = gathered(cuts, [begin for _, begin, _ in pieces])
+    details.offsets[:] = [(origins[first], origins[last - 1] + 1) for first, last in details.offsets]
+    return details
