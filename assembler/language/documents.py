@@ -105,6 +105,7 @@ class _Composer:
     def __init__(self, text: str, source: str) -> None:
         self.text, self.source = text, source
         self.lines = _BREAK.split(text)
+        self.snippets = list(map(_snippet, self.lines))
         self.anchors: dict[str, _Node] = {}
         self.aliases = self.nodes = 0
         self.problems: list[Diagnostic] = []
@@ -226,7 +227,8 @@ class _Composer:
         block = isinstance(event, events.CollectionStartEvent) and not event.flow_style
         last = end.column if end.line == start.line else len(text.rstrip())
         width = 1 if block else max(1, last - start.column)
-        return Place(self.source, start.line + 1, start.column + 1, width, _snippet(text))
+        snippet = self.snippets[start.line] if text else ""
+        return Place(self.source, start.line + 1, start.column + 1, width, snippet)
 
     def problem(self, message: str, place: Place, help: str | None = None) -> None:
         self.problems.append(Diagnostic(message, place, help=help))

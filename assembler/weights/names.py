@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,13 @@ def _in_format(name: str, format: str, found: list[Pretrained]) -> Pretrained:
 
 def config_beside(folder: Path) -> Path | None:
     """The config that belongs to weights in a folder: the usual file, or one that some spec calls its own."""
-    names = dict.fromkeys((CONFIG, *(name for name in config_files() if name.endswith(".json"))))
-    return next((path / name for path in parts(folder) for name in names if (path / name).is_file()), None)
+    return next((path / name for path in parts(folder) for name in _config_names() if (path / name).is_file()), None)
+
+
+def _config_names() -> Iterator[str]:
+    """The usual name first: the others are asked for, which takes reading all specs, only where it is not there."""
+    yield CONFIG
+    yield from (name for name in config_files() if name.endswith(".json"))
 
 
 def parts(folder: Path) -> list[Path]:
