@@ -110,7 +110,7 @@ def test_tokenizers_run(shared_data: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
-    assert len({(row["text"], row["model"], row["what"], row["cache"]) for row in rows}) == len(rows) == 3 * 3 * 2 * 2
+    assert len({(row["text"], row["model"], row["what"], row["cache"]) for row in rows}) == len(rows) == 3 * 4 * 2 * 2
     assert all(row["ratio"] == pytest.approx(row["ours"] / row["theirs"]) for row in rows)
 
 
