@@ -47,4 +47,5 @@ class Panels:
 
 
 def _state(weight: Tensor) -> tuple[int, int, torch.dtype]:
-    return weight.data_ptr(), weight._version, weight.dtype
+    version = 0 if weight.is_inference() else weight._version  # tensors of inference mode count no writes
+    return weight.data_ptr(), version, weight.dtype

@@ -16,6 +16,14 @@ SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "load_and_forwa
 PAIR = ["modelwright", "transformers"]
 
 
+def printed(name: str, *arguments: str) -> str:
+    """What one round of a benchmark prints."""
+    command = [sys.executable, "-P", str(SCRIPT.with_name(name)), *arguments, "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
     spec = importlib.util.spec_from_file_location("load_and_forward", SCRIPT)
@@ -77,22 +85,14 @@ def test_runs() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="there is nothing to compare with")
 def test_pipelines_run() -> None:
     """On both sides the same vectors come out, whatever that takes."""
-    script = SCRIPT.with_name("pipelines.py")
-    command = [sys.executable, "-P", str(script), "--size", "tiny", "--texts", "24", "--rounds", "1", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(printed("pipelines.py", "--size", "tiny", "--texts", "24", "--json"))
     assert 1 <= report["tokens"]["shortest"] <= report["tokens"]["mean"] <= report["tokens"]["longest"] <= 512
     assert [set(PAIR) <= set(row) and row["ratio"] > 0 for row in report["rows"]] == [True, True]
     assert all(row["difference"] <= 2e-5 for row in report["rows"])
 
 
 def test_tensorflow_bundle_runs() -> None:
-    script = SCRIPT.with_name("tensorflow_bundle.py")
-    command = [sys.executable, "-P", str(script), "--size", "tiny", "--rounds", "1"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    head, *lines = done.stdout.splitlines()
+    head, *lines = printed("tensorflow_bundle.py", "--size", "tiny").splitlines()
     assert "memory grown" in head and len(lines) == 6 and all(" s " in line for line in lines)
 
 
@@ -105,22 +105,14 @@ def test_tokenizers_run(shared_data: Path, tmp_path: Path) -> None:
     for file in (shared_data / "text").glob("*.t*"):
         with file.open(encoding="utf-8") as lines:
             (tmp_path / "text" / file.name).write_text("".join(islice(lines, 8)), encoding="utf-8")
-    script = SCRIPT.with_name("tokenizers.py")
-    command = [sys.executable, "-P", str(script), str(tmp_path), "--rounds", "1", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)
+    rows = json.loads(printed("tokenizers.py", str(tmp_path), "--json"))
     assert len({(row["text"], row["model"], row["what"], row["cache"]) for row in rows}) == len(rows) == 3 * 4 * 2 * 2
     assert all(row["ratio"] == pytest.approx(row["ours"] / row["theirs"]) for row in rows)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="there is nothing to compare with")
 def test_generation_runs() -> None:
-    script = SCRIPT.with_name("generation.py")
-    command = [sys.executable, "-P", str(script), "--size", "tiny", "--tokens", "5", "--rounds", "1", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(printed("generation.py", "--size", "tiny", "--tokens", "5", "--json"))
     assert [(job["rows"], job["beams"]) for job in report["jobs"]] == [(1, 1), (8, 1), (1, 4), (8, 4)]
     assert all(job["same_ids"] and list(job["ms_a_step"]) == [*PAIR[::-1], "arranged"] for job in report["jobs"])
     assert all(job["limit_ms"] > 0 and job["times_as_fast"]["modelwright"] > 0 for job in report["jobs"])

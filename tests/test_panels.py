@@ -112,3 +112,12 @@ def test_an_exported_module_knows_no_panels() -> None:
     program = torch.export.export(module, (torch.randn(8, 8),), dynamic_shapes=({0: torch.export.Dim("rows")},))
     hidden = torch.randn(40, 8)
     torch.testing.assert_close(program.module()(hidden), F.linear(hidden, module.weight, module.bias))
+
+
+def test_weights_made_in_inference_mode(served: list[int]) -> None:
+    """They count no writes, which is no reason to fail."""
+    with torch.inference_mode():
+        module = arranged(8, 20)
+        hidden = torch.randn(8, 8)
+        torch.testing.assert_close(module(hidden), F.linear(hidden, module.weight, module.bias))
+    assert served == [8]

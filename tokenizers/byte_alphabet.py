@@ -13,7 +13,6 @@ def _alphabet() -> list[str]:
 
 
 ALPHABET = _alphabet()
-SPACE = ALPHABET[0x20]
 _WRITTEN = "".join(ALPHABET)
 _BYTES = codecs.charmap_build(_WRITTEN)
 

@@ -72,7 +72,7 @@ class WordPipeline:
 
     def __init__(self, normalizer: Normalizer, pre_tokenizer: PreTokenizer, model: Model) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
-        self.trim = getattr(pre_tokenizer, "trim", None)
+        self.trim: Trimmer | None = getattr(pre_tokenizer, "trim", None)
         self._plain = isinstance(normalizer, Unchanged)
         self._word_ids = Cache(model.ids, longest=LONGEST_WORD)
         self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD)
