@@ -15,8 +15,8 @@ def arrange(model: Model, rows: int = 1) -> None:
     Values, shapes and ties stay. One row reads a wide matrix fastest column by column, two or three read it row by
     row; the matrices come into memory of their own, if they were a view of the file, and `state_dict()` may hold views
     that are not contiguous. For four to 32 rows each matrix is there once more, in panels; training and
-    `load_state_dict` drop these copies, and a weight that was written to is not read from its copy. More rows want
-    nothing.
+    `load_state_dict` drop these copies, and eager passes and `generate` do not read the copy of a weight that was
+    written to. Code of your own `torch.compile` cannot tell: arrange again after such a write. More rows want nothing.
     """
     for module in _projections(model):
         if module.weight.is_cpu:
