@@ -19,6 +19,7 @@ import modelwright as mw
 from modelwright.errors import TokenizerError
 from modelwright.tokenizers import Tokenizer, build_tokenizer
 from modelwright.tokenizers.bpe import BytePairs
+from modelwright.tokenizers.bpe_derivation import Derivation
 from modelwright.tokenizers.bpe_merges import Merges
 from modelwright.tokenizers.bpe_walk import Walk
 from modelwright.tokenizers.byte_alphabet import ALPHABET
@@ -330,24 +331,59 @@ def test_languages_without_blanks(tmp_path: Path) -> None:
 PIECE = st.sampled_from(["a", "b", "aa", "ab", "ba", "aab", "abab", "bb", "aaaa"])
 
 
+def with_parts(
+    known: list[str], merges: list[tuple[str, str]], again: bool = True
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Ids of the pieces, and the merges whose parts are there, as training makes them. `again`: also those that make
+    what another one has made."""
+    kept = []
+    for left, right in merges:
+        if left in known and right in known and (again or left + right not in known):
+            kept.append((left, right))
+            known += [left + right] if left + right not in known else []
+    return {piece: number for number, piece in enumerate(known)}, kept
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     merges=st.lists(st.tuples(PIECE, PIECE), unique=True, max_size=14),
     word=st.text("ab", min_size=1, max_size=400),
 )
 def test_chunks_of_long_words_meet_as_if_there_were_none(merges: list[tuple[str, str]], word: str) -> None:
-    known = ["a", "b"]
-    kept = []
-    for left, right in merges:  # a merge needs its parts, as training makes them
-        if left in known and right in known:
-            kept.append((left, right))
-            known += [left + right] if left + right not in known else []
-    ids = {piece: number for number, piece in enumerate(known)}
+    ids, kept = with_parts(["a", "b"], merges)
     theirs = reference.Tokenizer(reference.models.BPE(ids, kept))
     ours = BytePairs(ids, merges=kept)
     wanted = theirs.encode(word)
     assert ours.cut(word) == (tuple(wanted.ids), tuple(wanted.offsets))
-    pairs = Merges(kept, first=known[:2])
-    walk = Walk(pairs)
-    if walk.possible:
+    pairs = Merges(kept, first="ab")
+    if pairs.symbols is not None:
+        walk = Walk(pairs, Derivation(pairs))
         assert [pairs.texts[code] for code in walk.pieces(word)] == wanted.tokens
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    merges=st.lists(st.tuples(PIECE, PIECE), unique=True, max_size=14), again=st.booleans(), whole=st.booleans(),
+    words=st.lists(st.text("ab", min_size=1, max_size=40), min_size=1, max_size=80),
+)
+def test_bytes_merge_in_any_order(
+    merges: list[tuple[str, str]], again: bool, whole: bool, words: list[str]
+) -> None:
+    """Also merges that no training makes: pieces that merging never comes to, or comes to in several ways."""
+    ids, kept = with_parts(list(ALPHABET), merges, again)
+    theirs = reference.Tokenizer(reference.models.BPE(ids, kept, ignore_merges=whole))
+    ours = BytePairs(ids, merges=kept, byte_level=True, whole_words=whole)
+    wanted = [theirs.encode(word) for word in words]
+    assert list(ours.ids_of_each(words)) == [tuple(each.ids) for each in wanted] == list(map(ours.ids, words))
+    assert [ours.cut(word)[1] for word in words] == [tuple(each.offsets) for each in wanted]
+    assert [bounds for _, bounds, _ in ours.cut_each(words)] == [
+        tuple(bound for span in each.offsets for bound in span) for each in wanted
+    ]
+
+
+def test_words_over_bytes_are_merged_by_the_library(shared_data: Path) -> None:
+    """Each of the merges of a real vocabulary is orderly, and none of its pieces unsound, so that nothing is slow."""
+    for name in ("gpt2", "roberta-base"):
+        folder = shared_data / "tokenizers" / name
+        model = build_tokenizer(section(name.split("-")[0]), folder)._encoder.pipeline.model
+        assert model._bytes._library is not None and not Derivation(model._merges).unsound

@@ -4,15 +4,16 @@ with Subword Units", arXiv:1508.07909)."""
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, repeat
+from typing import Any
 
 from ..errors import TokenizerError
 from .bpe_bytes import BytePieces
 from .bpe_chunks import merged_by_chunks
 from .bpe_merges import STRANGER, Merges
 from .byte_alphabet import ALPHABET, to_alphabet
-from .cuts import Span
+from .cuts import Cut, Span, cut_of
 
 _BEGINS = [int(byte & 0xC0 != 0x80) for byte in range(256)]  # whether a byte begins a character
 
@@ -49,9 +50,9 @@ class BytePairs:
         plain = byte_level and not (suffix or prefix or continued or byte_fallback)
         # Bytes are their own codes, where each of them is a piece and nothing is put to it.
         as_codes = plain and (unknown is not None or all(map(vocabulary.__contains__, ALPHABET)))
-        self._bytes = BytePieces(self._merges) if as_codes else None
         texts = self._merges.texts
-        self._inner = list(map(vocabulary.get, (text + continued for text in texts), repeat(self._unknown_id)))
+        within = [text + continued for text in texts] if continued else texts
+        self._inner = list(map(vocabulary.get, within, repeat(self._unknown_id)))
         lost = None in self._inner and unknown is None and not continued
         used = self._merges.in_use() if lost else ()
         strange = next((texts[code] for code in used if self._inner[code] is None), None)
@@ -65,13 +66,21 @@ class BytePairs:
             *map(vocabulary.get, (text.removesuffix(suffix) for text in texts), repeat(self._unknown_id)),
             self._unknown_id,
         ]
+        self._bytes = BytePieces(self._merges, self._inner) if as_codes else None
+
+    @property
+    def byte_pieces(self) -> dict[int, str] | None:
+        """The pieces by id, written as bytes, if each of a text has an id of its own."""
+        pieces = {number: piece for piece, number in self._ids.items()}
+        distinct = self._bytes is not None and None not in self._inner[:-1] and len(pieces) == len(self._ids)
+        return pieces if distinct and self._ids.keys() >= set(ALPHABET) else None
 
     def ids(self, word: str) -> tuple[int, ...]:
         """The ids of the pieces of `word`."""
         if self.fuse_unknown or self.whole_words:
             return self.cut(word)[0]
         if self._bytes is not None:
-            return tuple(map(self._inner.__getitem__, self._bytes.of(word)))
+            return self._bytes.ids(word)
         return tuple(self._cut_symbols(word)[0])
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
@@ -81,13 +90,38 @@ class BytePairs:
             if number is not None:
                 return (number,), ((0, len(word)),)
         if self._bytes is not None:
-            pieces = self._bytes.of(word)
-            ids, spans = list(map(self._inner.__getitem__, pieces)), self._bytes.spans(word, pieces)
+            ids, bounds, _ = self._bytes.cut(word)
+            spans = tuple(zip(bounds[::2], bounds[1::2], strict=True))
         else:
             ids, widths, places = self._cut_symbols(word)
             ends = list(accumulate(widths))
             spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
         return _fused(ids, spans, self._unknown_id) if self.fuse_unknown else (tuple(ids), tuple(spans))
+
+    def ids_of_each(self, words: Sequence[str]) -> Iterable[tuple[int, ...]]:
+        """The ids of the pieces of each word, faster than one by one."""
+        if self._bytes is None or self.fuse_unknown:
+            return map(self.ids, words)
+        return self._each(words, self._bytes.ids_of_each, lambda number, word: (number,))
+
+    def cut_each(self, words: Sequence[str]) -> Iterable[Cut]:
+        """Them, and where they stand, of each word."""
+        if self._bytes is None or self.fuse_unknown:
+            return (cut_of(ids, spans, (len(ids),)) for ids, spans in map(self.cut, words))
+        return self._each(words, self._bytes.cut_each, lambda number, word: ((number,), (0, len(word)), (1,)))
+
+    def _each(
+        self, words: Sequence[str], merged: Callable[[Sequence[str]], list[Any]], whole: Callable[[int, str], Any]
+    ) -> list[Any]:
+        """What is `merged` of words that are not left `whole`."""
+        if not self.whole_words:
+            return merged(words)
+        known = list(map(self._ids.get, map(to_alphabet, words)))
+        rest = [word for word, number in zip(words, known, strict=True) if number is None]
+        others = iter(merged(rest) if rest else ())
+        return [
+            next(others) if number is None else whole(number, word) for word, number in zip(words, known, strict=True)
+        ]
 
     def _cut_symbols(self, word: str) -> tuple[list[int], list[int], Sequence[int]]:
         """Ids, how many symbols each stands for, and the character of the word that each symbol belongs to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from .cuts import Span
 from .split_patterns import BYTE_LEVEL, SplitPattern
@@ -61,11 +61,13 @@ class BlankTrimmer:
     def __init__(self, add_prefix_space: bool) -> None:
         self._prefixes = add_prefix_space
 
-    def word(self, word: str, within: Sequence[Span]) -> Sequence[Span]:
-        """The spans of the pieces `within` a word."""
-        if " " not in word:
-            return within
-        return [self._trimmed(word[start:end], (start, end), " ", True) for start, end in within]
+    def word(self, word: str, bounds: tuple[int, ...]) -> tuple[int, ...]:
+        """The starts and ends of the pieces of a word."""
+        last = word.rfind(" ")
+        if last <= 0:
+            return bounds if last < 0 else (1, *bounds[1:])
+        spans = zip(bounds[::2], bounds[1::2], strict=True)
+        return tuple(chain.from_iterable(self._trimmed(word[a:b], (a, b), " ", True) for a, b in spans))
 
     def first(self, word: str, within: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
         """The spans in the text of the pieces of a word that may be its first."""

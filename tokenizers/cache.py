@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
+from operator import not_
 from typing import Any
 
 LIMIT = 1 << 16
@@ -10,16 +12,42 @@ LIMIT = 1 << 16
 
 class Cache(dict):
     """`cache[key]` is `compute(key)`, remembered. A full cache starts afresh, which costs less than keeping order;
-    string keys longer than `longest` are computed every time, so that the memory held stays bounded."""
+    string keys longer than `longest` are computed every time, so that the memory held stays bounded. `compute_all`
+    does the same for several keys at once; no value is None then."""
 
-    __slots__ = ("_compute", "_limit", "_longest")
+    __slots__ = ("_compute", "_limit", "_longest", "_compute_all")
 
-    def __init__(self, compute: Callable[[Any], Any], limit: int = LIMIT, longest: int | None = None) -> None:
+    def __init__(
+        self, compute: Callable[[Any], Any], limit: int = LIMIT, longest: int | None = None,
+        compute_all: Callable[[Sequence[Any]], Iterable[Any]] | None = None,
+    ) -> None:
         super().__init__()
-        self._compute, self._limit, self._longest = compute, limit, longest
+        self._compute, self._limit, self._longest, self._compute_all = compute, limit, longest, compute_all
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Cache, (self._compute, self._limit, self._longest)  # a copy starts empty
+        return Cache, (self._compute, self._limit, self._longest, self._compute_all)  # a copy starts empty
+
+    def of(self, keys: Sequence[Any]) -> list[Any]:
+        """The value of each key."""
+        if self._compute_all is None:
+            return list(map(self.__getitem__, keys))
+        if len(keys) > self._limit:
+            runs = range(0, len(keys), self._limit)
+            return [value for start in runs for value in self.of(keys[start:start + self._limit])]
+        found = list(map(self.get, keys))
+        if None in found:
+            self._learn(set(compress(keys, map(not_, found))), keys)
+            return list(map(self.__getitem__, keys))
+        return found
+
+    def _learn(self, new: Iterable[Any], keys: Sequence[Any]) -> None:
+        """The values of `new` ones of `keys`."""
+        if len(self) + len(new) > self._limit:
+            self.clear()
+            new = set(keys)
+        new = [key for key in new if len(key) <= self._longest] if self._longest is not None else list(new)
+        if new:
+            self.update(zip(new, self._compute_all(new), strict=True))
 
     def __missing__(self, key: Any) -> Any:
         value = self._compute(key)

@@ -43,11 +43,13 @@ class ChainPipeline(WordPipeline):
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         pieces = self.pre_tokenizer.pieces(text, start == 0)
-        return _placed([
-            self._word_cuts[word] if not added else self._added_cuts[word] if added == 1
-            else _behind(self._word_cuts[word], added)
-            for word, _, added in pieces
-        ], pieces, origins)
+        cuts = self._word_cuts.of([word for word, _, _ in pieces])
+        if any(added for _, _, added in pieces):
+            cuts = [
+                cut if not added else self._added_cuts[word] if added == 1 else _behind(cut, added)
+                for cut, (word, _, added) in zip(cuts, pieces, strict=True)
+            ]
+        return _placed(cuts, pieces, origins)
 
     def _cut_added(self, word: str) -> Cut:
         return _behind(self._word_cuts[word], 1)

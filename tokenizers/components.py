@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import Diagnostic, TokenizerError, did_you_mean
 from .bpe import BytePairs
 from .byte_level import ByteLevelWords
+from .byte_pipeline import BytePipeline
 from .chunks import ChunkPipeline
 from .decoder import BlankDecoder, ByteLevelDecoder, JoinedDecoder, SuffixDecoder, WordPieceDecoder
 from .moses import MosesWords
@@ -65,4 +66,6 @@ def assembled(normalizer: Any, pre_tokenizer: Any, model: Any) -> Pipeline:
         return TextPipeline(normalizer, model)
     if isinstance(pre_tokenizer, WhitespacePunctuation) and isinstance(normalizer, BasicNormalizer):
         return ChunkPipeline(normalizer, pre_tokenizer, model)
+    if isinstance(pre_tokenizer, ByteLevelWords) and isinstance(model, BytePairs) and model.byte_pieces is not None:
+        return BytePipeline(normalizer, pre_tokenizer, model, model.byte_pieces)
     return WordPipeline(normalizer, pre_tokenizer, model)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import Protocol
 
 from .cache import Cache
 from .cuts import Cut, Details, Span, cut_of, gathered
 
 LONGEST_WORD = 64  # characters; longer ones seldom come back
+_TOGETHER = 16  # texts whose new words are cut together
 
 
 class Normalizer(Protocol):
@@ -32,8 +33,8 @@ class PreTokenizer(Protocol):
 class Trimmer(Protocol):
     """What offsets leave out at the ends of pieces."""
 
-    def word(self, word: str, within: Sequence[Span]) -> Sequence[Span]:
-        """The spans of the pieces `within` a word, trimmed."""
+    def word(self, word: str, bounds: tuple[int, ...]) -> tuple[int, ...]:
+        """The starts and ends of the pieces of a word, trimmed."""
 
     def first(self, word: str, within: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
         """The spans in the text of the pieces of a word that may be its first, trimmed."""
@@ -74,13 +75,25 @@ class WordPipeline:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
         self.trim: Trimmer | None = getattr(pre_tokenizer, "trim", None)
         self._plain = isinstance(normalizer, Unchanged)
-        self._word_ids = Cache(model.ids, longest=LONGEST_WORD)
-        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD)
+        self._word_ids = Cache(model.ids, longest=LONGEST_WORD, compute_all=getattr(model, "ids_of_each", None))
+        cut_each = self._cut_each if hasattr(model, "cut_each") else None
+        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD, compute_all=cut_each)
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         if not normalized and not self._plain:
             text = self.normalizer.normalize(text)
-        return list(chain.from_iterable(map(self._word_ids.__getitem__, self.pre_tokenizer.split(text, start == 0))))
+        return list(chain.from_iterable(self._word_ids.of(self.pre_tokenizer.split(text, start == 0))))
+
+    def many_ids(self, texts: Sequence[str], first: bool) -> list[list[int]]:
+        """Of each text; `first`: nothing stands before it."""
+        if not self._plain:
+            texts = list(map(self.normalizer.normalize, texts))
+        found: list[list[int]] = []
+        for start in range(0, len(texts), _TOGETHER):
+            words = [self.pre_tokenizer.split(text, first) for text in texts[start:start + _TOGETHER]]
+            ids = iter(self._word_ids.of(list(chain.from_iterable(words))))
+            found += [list(chain.from_iterable(islice(ids, size))) for size in map(len, words)]
+        return found
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
@@ -91,15 +104,23 @@ class WordPipeline:
             return self._by_character(words, begins, origins)
         shift = origins.start
         begins = [begin + shift for begin in begins] if shift else begins
-        result = gathered(list(map(self._word_cuts.__getitem__, words)), begins)
-        if words and (begins[0] < shift or (start == 0 and self.trim is not None)):
+        result = gathered(self._word_cuts.of(words), begins)
+        if words and (begins[0] < shift or (start == 0 and self.trim is not None and words[0][0] == " ")):
             first = self._first(words[0], begins[0] - shift, shift)
             result.offsets[:len(first)] = first
         return result
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
-        return cut_of(ids, spans if self.trim is None else self.trim.word(word, spans), (len(ids),))
+        ids, bounds, sizes = cut_of(ids, spans, (len(ids),))
+        return ids, bounds if self.trim is None else self.trim.word(word, bounds), sizes
+
+    def _cut_each(self, words: Sequence[str]) -> Iterable[Cut]:
+        cuts = self.model.cut_each(words)
+        if self.trim is None:
+            return cuts
+        trim = self.trim.word
+        return [(ids, trim(word, bounds), sizes) for word, (ids, bounds, sizes) in zip(words, cuts, strict=True)]
 
     def _first(self, word: str, begin: int, shift: int) -> list[Span]:
         """The spans of the first word: an added character belongs to the one behind it, and blanks at the very start

@@ -185,26 +185,24 @@ def _framed(pieces: list[str], files: Mapping[str, Any]) -> list[str]:
 
 def _json_ids(path: Path) -> dict[str, int]:
     ids = read_json(path)
-    for piece, number in ids.items():
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            raise TokenizerError(Diagnostic(f"`{piece}` has no usable id: {number!r}"[:200], Place(str(path))))
     _not_empty([*ids], path)
+    if set(map(type, ids.values())) != {int} or min(ids.values()) < 0:
+        piece, number = next(item for item in ids.items() if type(item[1]) is not int or item[1] < 0)
+        raise TokenizerError(Diagnostic(f"`{piece}` has no usable id: {number!r}"[:200], Place(str(path))))
     return ids
 
 
 def _merges(path: Path) -> list[tuple[str, str]]:
-    merges: list[tuple[str, str]] = []
-    for number, line in enumerate(_text_lines(path), 1):
-        if number == 1 and line.startswith(_VERSION):
-            continue
-        words = line.split()
-        if len(words) == 2 or (len(words) == 3 and words[2].isdecimal()):
-            merges.append((words[0], words[1]))
-        elif len(words) == 1 and line == words[0]:  # in other lines a piece holds white space, so that no word has it
+    lines = _text_lines(path)
+    first = int(bool(lines) and lines[0].startswith(_VERSION))
+    rows = list(map(str.split, lines[first:]))
+    for number, row in enumerate(rows, first):
+        if len(row) == 1 and lines[number] == row[0]:  # in others a piece holds white space, so that no word has it
             raise TokenizerError(Diagnostic(
-                f"`{line}` is no pair of pieces"[:200], Place(str(path), number, 1), help="is this a file of merges?"
+                f"`{row[0]}` is no pair of pieces"[:200], Place(str(path), number + 1, 1),
+                help="is this a file of merges?",
             ))
-    return merges
+    return [(row[0], row[1]) for row in rows if len(row) == 2 or (len(row) == 3 and row[2].isdecimal())]
 
 
 def _in_order(ids: Mapping[str, int]) -> list[str]:
