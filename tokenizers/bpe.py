@@ -90,7 +90,7 @@ class BytePairs:
             if number is not None:
                 return (number,), ((0, len(word)),)
         if self._bytes is not None:
-            ids, bounds, _ = self._bytes.cut(word)
+            ids, bounds, _ = self._bytes.cut_each([word])[0]
             spans = tuple(zip(bounds[::2], bounds[1::2], strict=True))
         else:
             ids, widths, places = self._cut_symbols(word)

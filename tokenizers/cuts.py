@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, count, repeat
-from operator import add, itemgetter
+from itertools import accumulate, chain, count, repeat
+from operator import add, itemgetter, sub
 
 Span = tuple[int, int]
 #: Of one stretch: ids; the start and the end of each within it, all in one row, which a cache holds for less than
@@ -39,6 +39,32 @@ class Details:
 
 def cut_of(ids: Iterable[int], spans: Iterable[Span], sizes: Iterable[int]) -> Cut:
     return tuple(ids), tuple(chain.from_iterable(spans)), tuple(sizes)
+
+
+def stretches(row: Sequence[int], mark: int) -> list[tuple[int, int]]:
+    """The (start, end) of what lies before each mark, the last of which ends the row."""
+    found: list[tuple[int, int]] = []
+    start = 0
+    while start < len(row):
+        end = row.index(mark, start)
+        found.append((start, end))
+        start = end + 1
+    return found
+
+
+def cuts_of(
+    ids: Iterable[int], sizes: Iterable[int], overlaps: Iterable[int], words: Sequence[tuple[int, int]]
+) -> list[Cut]:
+    """Of each of the `words`, which are stretches of a row of pieces: `sizes` is how many characters begin in a piece,
+    and by `overlaps` it begins before the end of the last one. What lies between words has no size."""
+    ids, sizes = list(ids), list(sizes)
+    ends = list(accumulate(sizes))
+    begins = [ends[start] - sizes[start] for start, _ in words]
+    begin = list(chain.from_iterable(map(repeat, begins, [end + 1 - start for start, end in words])))
+    ends = list(map(sub, ends, begin))
+    starts = map(sub, map(sub, ends, sizes), overlaps)
+    bounds = list(chain.from_iterable(zip(starts, ends, strict=True)))
+    return [(tuple(ids[start:end]), tuple(bounds[2 * start:2 * end]), (end - start,)) for start, end in words]
 
 
 def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:
