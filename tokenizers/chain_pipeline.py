@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
+from operator import add
 
 from .cache import Cache
 from .cuts import Cut, Details, gathered, joined, moved
@@ -39,7 +40,7 @@ class ChainPipeline(WordPipeline):
                 stretches = text.split(" ")
                 cuts = list(map(self._stretch_cuts.__getitem__, stretches))
                 if None not in cuts:
-                    return gathered(cuts, accumulate((len(each) + 1 for each in stretches), initial=start))
+                    return gathered(cuts, accumulate(map(add, map(len, stretches), repeat(1)), initial=start))
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         pieces = self.pre_tokenizer.pieces(text, start == 0)
@@ -68,9 +69,13 @@ class ChainPipeline(WordPipeline):
         text = self.normalizer.between_blanks(stretch)
         if text is None:
             return None
-        pieces = self.pre_tokenizer.pieces(text, True)
-        cuts = [_behind(self._cut_word(word), added) for word, _, added in pieces]
-        cut = joined(cuts, [begin for _, begin, _ in pieces])
+        words = self.pre_tokenizer.words(text)
+        if len(words) == 1 and words[0].endswith(text):
+            cut = _behind(self._cut_word(words[0]), len(words[0]) - len(text))
+        else:
+            pieces = self.pre_tokenizer.pieces(text, True)
+            cuts = [_behind(self._cut_word(word), added) for word, _, added in pieces]
+            cut = joined(cuts, [begin for _, begin, _ in pieces])
         origins = self.normalizer.moved(stretch)
         return cut if origins is None else moved(cut, origins)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import inf
 
 from ..errors import TokenizerError
@@ -32,33 +33,44 @@ class Unigram:
         self._bytes = [self._ids.get(f"<0x{byte:02X}>") for byte in range(256)]
 
     def ids(self, word: str) -> tuple[int, ...]:
-        begins, known = self._begins(word), self._ids.get
+        begins = self._begins(word)
+        ids = self._of_pieces(word, begins)
+        if ids is None:
+            ids = [
+                number for start, end in self._backwards(word, begins)
+                for number in reversed(self._numbers(word[start:end]))
+            ]
+        return tuple(reversed(ids))
+
+    def cut(self, word: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        begins = self._begins(word)
+        ids = self._of_pieces(word, begins)
+        if ids is not None:
+            ends = [len(word)]
+            while end := begins[ends[-1]]:
+                ends.append(end)
+            return tuple(reversed(ids)), tuple(pairwise(reversed([*ends, 0])))
+        ids = []
+        spans: list[tuple[int, int]] = []
+        for start, end in self._backwards(word, begins):
+            numbers = self._numbers(word[start:end])
+            ids += reversed(numbers)
+            spans += [(start, end)] * len(numbers)
+        return tuple(reversed(ids)), tuple(reversed(spans))
+
+    def _of_pieces(self, word: str, begins: Sequence[int]) -> list[int] | None:
+        """The ids, the last first, of a word that pieces cover, as they do the usual one."""
+        known = self._ids.get
         ids: list[int] = []
         end = len(word)
         while end:
             start = begins[end]
             number = known(word[start:end])
             if number is None or number == self._unknown:
-                break
+                return None
             ids.append(number)
             end = start
-        else:  # the usual word
-            ids.reverse()
-            return tuple(ids)
-        ids.clear()
-        for start, end in self._backwards(word, begins):
-            ids += self._numbers(word[start:end])[::-1]
-        ids.reverse()
-        return tuple(ids)
-
-    def cut(self, word: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        ids: list[int] = []
-        spans: list[tuple[int, int]] = []
-        for start, end in self._backwards(word, self._begins(word)):
-            numbers = self._numbers(word[start:end])
-            ids += numbers[::-1]
-            spans += [(start, end)] * len(numbers)
-        return tuple(ids[::-1]), tuple(spans[::-1])
+        return ids
 
     def _numbers(self, text: str) -> Sequence[int]:
         """The ids of a piece, or of a stretch that none covers."""
