@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
 from operator import add
 
 from .byte_alphabet import ALPHABET
@@ -16,8 +16,6 @@ from .pipeline import Model, Normalizer, WordPipeline
 _LATER_BYTES = "".join(ALPHABET[0x80:0xC0])  # those that do not begin a character
 _LATER = re.compile(f"[{_LATER_BYTES}]")
 _BLANK = ALPHABET[ord(" ")]
-
-Of = Callable[[int], int]  # an id to a number of characters
 
 
 class BytePipeline(WordPipeline):
@@ -36,35 +34,36 @@ class BytePipeline(WordPipeline):
         words = self.pre_tokenizer.split(text, start == 0)
         found = self._word_ids.of(words)
         ids = list(chain.from_iterable(found))
-        size_of, shift_of, rests = self._measures
+        size_of, shifts, rests = self._measures
         added = int(bool(words) and words[0][0] != text[0])
         ends = list(accumulate(map(size_of, ids), initial=start - added))
-        starts = map(add, ends, map(shift_of, ids))
+        starts = ends if shifts.keys().isdisjoint(ids) else map(add, ends, map(shifts.get, ids, repeat(0)))
         lasts = ends[1:]
         if rests:
             lasts = [end - rests.get(number, 0) for end, number in zip(lasts, ids, strict=True)]
-        result = Details(ids, list(zip(starts, lasts, strict=True)), list(map(len, found)))
+        result = Details(ids, list(zip(starts, lasts, strict=False)), list(map(len, found)))
         if added or (words and start == 0 and self.trim is not None and text[0] == " "):
             first = self._first(words[0], -added, start)
             result.offsets[:len(first)] = first
         return result
 
     @cached_property
-    def _measures(self) -> tuple[Of, Of, Mapping[int, int]]:
-        """By id, how many characters begin in a piece, how far behind the end of the last one it begins, and how far
-        before its own end it ends, where it does. A piece of a part of a character has all of it."""
+    def _measures(self) -> tuple[Callable[[int], int], Mapping[int, int], Mapping[int, int]]:
+        """By id, how many characters begin in a piece; how far behind the end of the last one it begins, and how far
+        before its own end it ends, where that is not zero. A piece of a part of a character has all of it."""
         pieces = self._pieces
         sizes = dict(zip(pieces, map(len, pieces.values()), strict=True))
-        shifts = dict.fromkeys(pieces, 0)
+        shifts: dict[int, int] = {}
         rests: dict[int, int] = {}
         for number, piece in pieces.items():
             if not piece[1:].isascii() or (not piece.isascii() and piece[0] != _BLANK):
                 sizes[number] -= len(_LATER.findall(piece))
-                shifts[number] = -(piece[0] in _LATER_BYTES)
+                if piece[0] in _LATER_BYTES:
+                    shifts[number] = -1
         if self.trim is not None:
             for number, piece in pieces.items():
                 if piece[0] == _BLANK:
-                    shifts[number] += len(piece) - len(piece.lstrip(_BLANK))
+                    shifts[number] = len(piece) - len(piece.lstrip(_BLANK))
                 elif piece[-1] == _BLANK:
                     rests[number] = len(piece) - len(piece.rstrip(_BLANK))
-        return sizes.__getitem__, shifts.__getitem__, rests
+        return sizes.__getitem__, shifts, rests
