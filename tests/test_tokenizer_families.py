@@ -374,9 +374,10 @@ def test_bytes_merge_in_any_order(
     theirs = reference.Tokenizer(reference.models.BPE(ids, kept, ignore_merges=whole))
     ours = BytePairs(ids, merges=kept, byte_level=True, whole_words=whole)
     wanted = [theirs.encode(word) for word in words]
-    assert list(ours.ids_of_each(words)) == [tuple(each.ids) for each in wanted] == list(map(ours.ids, words))
+    ones = [1] * len(words)
+    assert ours.row(words).ids_of(ones) == [tuple(each.ids) for each in wanted] == list(map(ours.ids, words))
     assert [ours.cut(word)[1] for word in words] == [tuple(each.offsets) for each in wanted]
-    assert [bounds for _, bounds, _ in ours.cut_each(words)] == [
+    assert [bounds for _, bounds, _ in ours.row(words).cuts_of(ones)] == [
         tuple(bound for span in each.offsets for bound in span) for each in wanted
     ]
 

@@ -133,7 +133,8 @@ def test_every_character(folder: Path, options: dict[str, bool]) -> None:
     normalized = theirs.normalizer.normalize_str(text)
     assert pipeline.normalizer.normalize(text) == normalized
     words = [word for word, _ in theirs.pre_tokenizer.pre_tokenize_str(normalized)]
-    assert list(filter(None, normalized.translate(pipeline._table).split(" "))) == words
+    spaced = " ".join(pipeline._chunks(normalized)).translate(pipeline._table)
+    assert list(filter(None, spaced.split(" "))) == words
 
 
 def test_combining_marks_in_canonical_order(folder: Path) -> None:
@@ -189,7 +190,7 @@ def test_caches_are_bounded() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
     vocabulary = {piece: i for i, piece in enumerate(["[UNK]", *letters, *(f"##{letter}" for letter in letters)])}
     pipeline = ChunkPipeline(BasicNormalizer(), WhitespacePunctuation(), WordPiece(vocabulary))
-    caches = (pipeline._chunk_ids, pipeline._word_ids, pipeline._chunk_cuts, pipeline._word_cuts)
+    caches = (pipeline._chunk_ids, pipeline._word_ids, pipeline._chunk_cuts)
     for held in caches:
         held._limit = 100
     text = " ".join(f"{chr(97 + i % 26)}{'abcdefghij'[i // 26 % 10]}{'xyz'[i % 3]}" for i in range(5000))
@@ -271,3 +272,34 @@ def test_no_torch_is_imported() -> None:
         "assert not {'torch', 'numpy', 'transformers'} & set(sys.modules), sorted(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+LETTERS = st.sampled_from(["a", "b", "\ue000", "\ue001", "\ue002", "é", "\n", "\U0001f600", "#"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    pieces=st.lists(st.text(LETTERS, min_size=1, max_size=4), max_size=12),
+    later=st.lists(st.text(LETTERS, min_size=1, max_size=3), max_size=12),
+    words=st.lists(st.text(LETTERS, min_size=1, max_size=24), min_size=1, max_size=70), longest=st.integers(1, 30),
+)
+def test_the_longest_piece_first(pieces: list[str], later: list[str], words: list[str], longest: int) -> None:
+    """Whatever characters the pieces and the words have, those among them that stand between words elsewhere."""
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(["?", *pieces, *(f"##{piece}" for piece in later)]))}
+    model = reference.models.WordPiece(vocabulary, unk_token="?", max_input_chars_per_word=longest)
+    theirs = reference.Tokenizer(model)
+    ours = WordPiece(vocabulary, unknown="?", max_word_length=longest)
+    wanted = [theirs.encode(word) for word in words]
+    assert ours.row(words).ids_of([1] * len(words)) == [tuple(each.ids) for each in wanted]
+    assert [ours.cut(word) for word in words] == [(tuple(each.ids), tuple(each.offsets)) for each in wanted]
+    assert ours.row(words).cuts_of([len(words)])[0][0] == tuple(number for each in wanted for number in each.ids)
+
+
+def test_words_that_the_library_cannot_take() -> None:
+    model = WordPiece({"?": 0, "a": 1, "##b": 2, "\0": 3}, unknown="?")
+    assert model.row(["ab", "a\ud800", "a\0", "ab"]).ids_of([1] * 4) == [(1, 2), (0,), (0,), (1, 2)]
+    assert model.row([]).ids_of([]) == []
+    nested = {"?": 0, **{"a" * size: size for size in range(1, 65)}}
+    assert WordPiece(nested, unknown="?").ids("a" * 64) == (64,)
+    with pytest.raises(TokenizerError, match="more than 64 pieces"):
+        WordPiece({**nested, "a" * 65: 65}, unknown="?")

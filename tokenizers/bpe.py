@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate, repeat
-from typing import Any
+from itertools import accumulate, islice, repeat
 
 from ..errors import TokenizerError
 from .bpe_bytes import BytePieces
 from .bpe_chunks import merged_by_chunks
 from .bpe_merges import STRANGER, Merges
 from .byte_alphabet import ALPHABET, to_alphabet
-from .cuts import Cut, Span, cut_of
+from .cuts import PieceRow, Span
 
 _BEGINS = [int(byte & 0xC0 != 0x80) for byte in range(256)]  # whether a byte begins a character
 
@@ -90,7 +89,7 @@ class BytePairs:
             if number is not None:
                 return (number,), ((0, len(word)),)
         if self._bytes is not None:
-            ids, bounds, _ = self._bytes.cut_each([word])[0]
+            ids, bounds, _ = self._bytes.row([word]).cuts_of([1])[0]
             spans = tuple(zip(bounds[::2], bounds[1::2], strict=True))
         else:
             ids, widths, places = self._cut_symbols(word)
@@ -98,30 +97,27 @@ class BytePairs:
             spans = [(places[start], places[end - 1] + 1) for start, end in zip([0, *ends], ends, strict=False)]
         return _fused(ids, spans, self._unknown_id) if self.fuse_unknown else (tuple(ids), tuple(spans))
 
-    def ids_of_each(self, words: Sequence[str]) -> Iterable[tuple[int, ...]]:
-        """The ids of the pieces of each word, faster than one by one."""
+    @property
+    def row(self) -> Callable[[Sequence[str]], PieceRow] | None:
+        """Cuts many words, much faster than one by one; None if there is no such way."""
         if self._bytes is None or self.fuse_unknown:
-            return map(self.ids, words)
-        return self._each(words, self._bytes.ids_of_each, lambda number, word: (number,))
+            return None
+        return self._row_with_whole_words if self.whole_words else self._bytes.row
 
-    def cut_each(self, words: Sequence[str]) -> Iterable[Cut]:
-        """Them, and where they stand, of each word."""
-        if self._bytes is None or self.fuse_unknown:
-            return (cut_of(ids, spans, (len(ids),)) for ids, spans in map(self.cut, words))
-        return self._each(words, self._bytes.cut_each, lambda number, word: ((number,), (0, len(word)), (1,)))
-
-    def _each(
-        self, words: Sequence[str], merged: Callable[[Sequence[str]], list[Any]], whole: Callable[[int, str], Any]
-    ) -> list[Any]:
-        """What is `merged` of words that are not left `whole`."""
-        if not self.whole_words:
-            return merged(words)
-        known = list(map(self._ids.get, map(to_alphabet, words)))
-        rest = [word for word, number in zip(words, known, strict=True) if number is None]
-        others = iter(merged(rest) if rest else ())
-        return [
-            next(others) if number is None else whole(number, word) for word, number in zip(words, known, strict=True)
-        ]
+    def _row_with_whole_words(self, words: Sequence[str]) -> PieceRow:
+        whole = list(map(self._ids.get, map(to_alphabet, words)))
+        merged = self._bytes.row([word for word, number in zip(words, whole, strict=True) if number is None])
+        counts = iter(merged.counts)
+        pieces = zip(merged.ids, merged.sizes, merged.overlaps, strict=True)
+        row: list[tuple[int, int, int]] = []
+        sizes: list[int] = []
+        for word, number in zip(words, whole, strict=True):
+            before = len(row)
+            row += [(number, len(word), 0)] if number is not None else islice(pieces, next(counts))
+            sizes.append(len(row) - before)
+        return PieceRow(
+            [number for number, _, _ in row], sizes, [size for _, size, _ in row], [overlap for _, _, overlap in row]
+        )
 
     def _cut_symbols(self, word: str) -> tuple[list[int], list[int], Sequence[int]]:
         """Ids, how many symbols each stands for, and the character of the word that each symbol belongs to."""

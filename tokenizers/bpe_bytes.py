@@ -12,7 +12,7 @@ from .bpe_merges import Merges
 from .bpe_walk import Walk
 from .byte_alphabet import from_alphabet, to_alphabet
 from .cache import Cache
-from .cuts import Cut, cuts_of, stretches
+from .cuts import PieceRow, counts_between
 
 LONG = 1 << 10  # characters: from here walking needs less memory than the library
 
@@ -36,18 +36,16 @@ class BytePieces:
         """The ids of the pieces of a word. A lone surrogate counts as a question mark."""
         return tuple(map(self._ids.__getitem__, self._codes(word)))
 
-    def ids_of_each(self, words: Sequence[str]) -> list[tuple[int, ...]]:
-        """The ids of each word, much faster than one by one."""
-        codes = self._row(words)
+    def row(self, words: Sequence[str]) -> PieceRow:
+        """The pieces of many words, much faster than one by one. One of a part of a character has all of it."""
+        if self._library is not None and max(map(len, words), default=0) < LONG:
+            marked = self._library.of(words)
+            counts, codes = counts_between(marked, STRANGER), list(filter(STRANGER.__ne__, marked))
+        else:
+            each = list(map(self._codes, words))
+            counts, codes = list(map(len, each)), list(chain.from_iterable(each))
         ids = list(map(self._ids.__getitem__, codes))
-        return [tuple(ids[start:end]) for start, end in stretches(codes, STRANGER)]
-
-    def cut_each(self, words: Sequence[str]) -> list[Cut]:
-        """Them, and where they stand; a piece of a part of a character has all of it."""
-        codes = self._row(words)
-        ids = map(self._ids.__getitem__, codes)
-        sizes, inside = map(self._begun.__getitem__, codes), map(self._inside.__getitem__, codes)
-        return cuts_of(ids, sizes, inside, stretches(codes, STRANGER))
+        return PieceRow(ids, counts, map(self._begun.__getitem__, codes), map(self._inside.__getitem__, codes))
 
     def _codes(self, word: str) -> MutableSequence[int]:
         if self._library is not None and len(word) < LONG:
@@ -56,15 +54,9 @@ class BytePieces:
         codes = None if self._walk is None else self._walk.pieces(to_alphabet(data))
         return merged_by_chunks(self._merges, data)[0] if codes is None else codes
 
-    def _row(self, words: Sequence[str]) -> Sequence[int]:
-        """The codes of all words, with a STRANGER behind each."""
-        if self._library is not None and max(map(len, words), default=0) < LONG:
-            return self._library.of(words)
-        return list(chain.from_iterable(chain(codes, (STRANGER,)) for codes in map(self._codes, words)))
-
     def _characters(self, code: int) -> int:
         """How many characters begin in a piece."""
-        return 0 if code == STRANGER else len(from_alphabet(self._merges.texts[code]).translate(None, _LATER))
+        return len(from_alphabet(self._merges.texts[code]).translate(None, _LATER))
 
     def _begins_inside(self, code: int) -> int:
         """Whether a piece begins inside of a character."""

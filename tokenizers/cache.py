@@ -35,19 +35,15 @@ class Cache(dict):
             runs = range(0, len(keys), self._limit)
             return [value for start in runs for value in self.of(keys[start:start + self._limit])]
         found = list(map(self.get, keys))
-        if None in found:
-            self._learn(set(compress(keys, map(not_, found))), keys)
-            return list(map(self.__getitem__, keys))
-        return found
-
-    def _learn(self, new: Iterable[Any], keys: Sequence[Any]) -> None:
-        """The values of `new` ones of `keys`."""
-        if len(self) + len(new) > self._limit:
+        if None not in found:
+            return found
+        new = list(set(compress(keys, map(not_, found))))
+        values = dict(zip(new, self._compute_all(new), strict=True))
+        kept = values if self._longest is None else {key: values[key] for key in new if len(key) <= self._longest}
+        if len(self) + len(kept) > self._limit:
             self.clear()
-            new = set(keys)
-        new = [key for key in new if len(key) <= self._longest] if self._longest is not None else list(new)
-        if new:
-            self.update(zip(new, self._compute_all(new), strict=True))
+        self.update(kept)
+        return [values[key] if value is None else value for key, value in zip(keys, found, strict=True)]
 
     def __missing__(self, key: Any) -> Any:
         value = self._compute(key)

@@ -28,15 +28,18 @@ class ChunkPipeline:
     def __init__(self, normalizer: BasicNormalizer, pre_tokenizer: WhitespacePunctuation, model: Model) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
         self._uneven: set[str] = set()  # characters seen that become none, or more than one, or separate words
-        self._table = Cache(self._spaced)
-        self._word_ids = Cache(model.ids, longest=LONGEST_WORD, compute_all=getattr(model, "ids_of_each", None))
-        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD, compute_all=getattr(model, "cut_each", None))
+        self._table = Cache(self._replacement)
+        self._by_row = getattr(model, "row", None) is not None
+        ids_of_each, cut_each = (self._ids_of_words, self._cut_each_word) if self._by_row else (None, None)
+        self._word_ids = Cache(model.ids, longest=LONGEST_WORD, compute_all=ids_of_each)
+        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD, compute_all=cut_each)
         self._chunk_ids = Cache(self._ids_of_chunk, longest=LONGEST_CHUNK, compute_all=self._ids_of_each)
         self._chunk_cuts = Cache(self._cut_chunk, longest=LONGEST_CHUNK, compute_all=self._cut_each)
         # Whether what Python takes for white space separates words or is gone.
         self._split = str.split if not any(self._spaced(ord(c)).strip(" ") for c in _PYTHON_SPACES) else _WORD.findall
-        # What separates words as a blank does.
+        # What separates words as a blank does, so that no chunk has it; a line feed separates chunks instead.
         self._blanks = [c for c in _PYTHON_SPACES if c != " " and self._spaced(ord(c)) == " "]
+        self._uneven.discard("\n")
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         return list(chain.from_iterable(self._chunk_ids.of(self._chunks(text))))
@@ -51,6 +54,9 @@ class ChunkPipeline:
         for character in self._blanks:
             text = text.replace(character, " ")
         return text.split(" ")
+
+    def _replacement(self, point: int) -> str:
+        return "\n" if point == ord("\n") else self._spaced(point)
 
     def _spaced(self, point: int) -> str:
         """What a character becomes once words are set apart by blanks."""
@@ -67,48 +73,64 @@ class ChunkPipeline:
         return self._ids_of_each([chunk])[0]
 
     def _ids_of_each(self, chunks: Sequence[str]) -> list[tuple[int, ...]]:
-        words = list(map(self._words, chunks))
+        if self._depends(lines := "\n".join(chunks)):
+            lines = "\n".join(self.normalizer.normalize(chunk) if self._depends(chunk) else chunk for chunk in chunks)
+        words = list(map(self._split, lines.translate(self._table).split("\n")))
         ids = iter(self._word_ids.of(list(chain.from_iterable(words))))
         return [tuple(chain.from_iterable(islice(ids, size))) for size in map(len, words)]
 
-    def _words(self, chunk: str) -> list[str]:
-        if self.normalizer.context is not None and self.normalizer.context.search(chunk):
-            chunk = self.normalizer.normalize(chunk)
-        return self._split(chunk.translate(self._table))
+    def _ids_of_words(self, words: Sequence[str]) -> list[tuple[int, ...]]:
+        return self.model.row(words).ids_of(repeat(1, len(words)))
+
+    def _depends(self, text: str) -> bool:
+        """Whether what a character becomes depends on its neighbours."""
+        return self.normalizer.context is not None and self.normalizer.context.search(text) is not None
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
         return cut_of(ids, spans, (len(ids),))
 
+    def _cut_each_word(self, words: Sequence[str]) -> list[Cut]:
+        return self.model.row(words).cuts_of([1] * len(words))
+
     def _cut_chunk(self, chunk: str) -> Cut:
         return self._cut_each([chunk])[0]
 
     def _cut_each(self, chunks: Sequence[str]) -> list[Cut]:
-        words = list(map(self._words_in_place, chunks))
-        cuts = iter(self._word_cuts.of([word for each in words if each is not None for word in each]))
-        found: list[Cut] = []
-        for chunk, each in zip(chunks, words, strict=True):
-            if each is None:
-                found.append(self._cut_aligned(chunk))
-            elif len(each) == 1:
-                found.append(next(cuts))
-            else:
-                found.append(joined(list(islice(cuts, len(each))), accumulate(map(len, each), initial=0)))
+        text = "\n".join(chunks)
+        lines = text.translate(self._table).split("\n")
+        moving = [place for place, chunk in enumerate(chunks) if self._moves(chunk)] if self._moves(text) else []
+        for place in moving:
+            lines[place] = ""
+        words = list(map(self._split, lines))
+        found = list(map(self._cut_words, words)) if not self._by_row else (
+            self.model.row(list(chain.from_iterable(words))).cuts_of(list(map(len, words)))
+        )
+        for place, cut in zip(moving, self._cut_moving([chunks[place] for place in moving]), strict=True):
+            found[place] = cut
         return found
 
-    def _words_in_place(self, chunk: str) -> list[str] | None:
-        """The words of a chunk, one behind the other; None if characters have moved or are gone."""
-        if self.normalizer.context is not None and self.normalizer.context.search(chunk):
-            return None
-        words = self._split(chunk.translate(self._table))
-        return words if self._uneven.isdisjoint(chunk) else None
+    def _moves(self, text: str) -> bool:
+        """Whether what a text becomes is not one character for each, in this order. (The table must have seen it.)"""
+        return not self._uneven.isdisjoint(text) or self._depends(text)
 
-    def _cut_aligned(self, chunk: str) -> Cut:
-        text, origins = chunk, range(len(chunk))
-        if self.normalizer.context is not None and self.normalizer.context.search(chunk):
-            text, origins = self.normalizer.align(chunk)
-        parts = list(map(self._table.__getitem__, map(ord, text)))
-        found = list(_WORD.finditer("".join(parts)))
-        cuts = self._word_cuts.of([match.group() for match in found])
-        places = [origin for part, origin in zip(parts, origins, strict=True) for _ in part]
-        return moved(joined(cuts, [match.start() for match in found]), places)
+    def _cut_words(self, words: Sequence[str]) -> Cut:
+        """Of words that stand one behind the other."""
+        cuts = list(map(self._word_cuts.__getitem__, words))
+        return cuts[0] if len(cuts) == 1 else joined(cuts, accumulate(map(len, words), initial=0))
+
+    def _cut_moving(self, chunks: Sequence[str]) -> list[Cut]:
+        """Of chunks whose characters may change places, and become none or several."""
+        aligned = [
+            self.normalizer.align(chunk) if self._depends(chunk) else (chunk, range(len(chunk))) for chunk in chunks
+        ]
+        parts = [list(map(self._table.__getitem__, map(ord, text))) for text, _ in aligned]
+        words = [list(_WORD.finditer("".join(each))) for each in parts]
+        cuts = iter(self._word_cuts.of([word.group() for each in words for word in each]))
+        return [
+            moved(
+                joined(list(islice(cuts, len(each))), [word.start() for word in each]),
+                [origin for part, origin in zip(made, origins, strict=True) for _ in part],
+            )
+            for each, made, (_, origins) in zip(words, parts, aligned, strict=True)
+        ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain, count, repeat
+from itertools import accumulate, chain, count, pairwise, repeat
 from operator import add, itemgetter, sub
 
 Span = tuple[int, int]
@@ -41,30 +41,51 @@ def cut_of(ids: Iterable[int], spans: Iterable[Span], sizes: Iterable[int]) -> C
     return tuple(ids), tuple(chain.from_iterable(spans)), tuple(sizes)
 
 
-def stretches(row: Sequence[int], mark: int) -> list[tuple[int, int]]:
-    """The (start, end) of what lies before each mark, the last of which ends the row."""
-    found: list[tuple[int, int]] = []
+@dataclass
+class PieceRow:
+    """The pieces of many words in one row: `ids`, and `counts`, how many each word is; `sizes`, how many characters
+    begin in each piece, and `overlaps`, by how many it begins before the end of the last one."""
+
+    ids: list[int]
+    counts: list[int]
+    sizes: Iterable[int]
+    overlaps: Iterable[int]
+
+    def ids_of(self, groups: Iterable[int]) -> list[tuple[int, ...]]:
+        """The ids of so many words each."""
+        pieces = self._ends(groups)
+        ids = self.ids
+        return [tuple(ids[a:b]) for a, b in pairwise(pieces)]
+
+    def cuts_of(self, groups: Sequence[int]) -> list[Cut]:
+        """Of stretches that are so many words each, one behind the other."""
+        ids, counts, sizes = self.ids, self.counts, list(self.sizes)
+        pieces = self._ends(groups)
+        totals = list(accumulate(sizes, initial=0))
+        begins = chain.from_iterable(map(repeat, map(totals.__getitem__, pieces), map(sub, pieces[1:], pieces)))
+        lasts = list(map(sub, totals[1:], begins))
+        firsts = map(sub, map(sub, lasts, sizes), self.overlaps)
+        bounds = list(chain.from_iterable(zip(firsts, lasts, strict=True)))
+        return [
+            (tuple(ids[a:b]), tuple(bounds[2 * a:2 * b]), tuple(counts[first:last]))
+            for (a, b), (first, last) in zip(pairwise(pieces), pairwise(accumulate(groups, initial=0)), strict=True)
+        ]
+
+    def _ends(self, groups: Iterable[int]) -> list[int]:
+        """Where groups of words end, with a zero in front."""
+        ends = list(accumulate(self.counts, initial=0))
+        return list(map(ends.__getitem__, accumulate(groups, initial=0)))
+
+
+def counts_between(row: Sequence[int], mark: int) -> list[int]:
+    """How many there are before each mark, the last of which ends the row."""
+    counts: list[int] = []
     start = 0
     while start < len(row):
         end = row.index(mark, start)
-        found.append((start, end))
+        counts.append(end - start)
         start = end + 1
-    return found
-
-
-def cuts_of(
-    ids: Iterable[int], sizes: Iterable[int], overlaps: Iterable[int], words: Sequence[tuple[int, int]]
-) -> list[Cut]:
-    """Of each of the `words`, which are stretches of a row of pieces: `sizes` is how many characters begin in a piece,
-    and by `overlaps` it begins before the end of the last one. What lies between words has no size."""
-    ids, sizes = list(ids), list(sizes)
-    ends = list(accumulate(sizes))
-    begins = [ends[start] - sizes[start] for start, _ in words]
-    begin = list(chain.from_iterable(map(repeat, begins, [end + 1 - start for start, end in words])))
-    ends = list(map(sub, ends, begin))
-    starts = map(sub, map(sub, ends, sizes), overlaps)
-    bounds = list(chain.from_iterable(zip(starts, ends, strict=True)))
-    return [(tuple(ids[start:end]), tuple(bounds[2 * start:2 * end]), (end - start,)) for start, end in words]
+    return counts
 
 
 def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:

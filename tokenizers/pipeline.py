@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain, islice
+from collections.abc import Sequence
+from itertools import chain, islice, repeat
 from typing import Protocol
 
 from .cache import Cache
@@ -46,6 +46,8 @@ class Model(Protocol):
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
         """The ids and the (start, end) of each piece in the word."""
 
+    # Some also have `row(words: Sequence[str]) -> PieceRow`, which cuts many words, much faster than one by one.
+
 
 class Pipeline(Protocol):
     """Text to ids. The text begins at `start` of a whole, and offsets are those in the whole. One that has been
@@ -75,9 +77,9 @@ class WordPipeline:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
         self.trim: Trimmer | None = getattr(pre_tokenizer, "trim", None)
         self._plain = isinstance(normalizer, Unchanged)
-        self._word_ids = Cache(model.ids, longest=LONGEST_WORD, compute_all=getattr(model, "ids_of_each", None))
-        cut_each = self._cut_each if hasattr(model, "cut_each") else None
-        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD, compute_all=cut_each)
+        by_row = getattr(model, "row", None) is not None
+        self._word_ids = Cache(model.ids, longest=LONGEST_WORD, compute_all=self._ids_of_each if by_row else None)
+        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD, compute_all=self._cut_each if by_row else None)
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         if not normalized and not self._plain:
@@ -115,8 +117,11 @@ class WordPipeline:
         ids, bounds, sizes = cut_of(ids, spans, (len(ids),))
         return ids, bounds if self.trim is None else self.trim.word(word, bounds), sizes
 
-    def _cut_each(self, words: Sequence[str]) -> Iterable[Cut]:
-        cuts = self.model.cut_each(words)
+    def _ids_of_each(self, words: Sequence[str]) -> list[tuple[int, ...]]:
+        return self.model.row(words).ids_of(repeat(1, len(words)))
+
+    def _cut_each(self, words: Sequence[str]) -> list[Cut]:
+        cuts = self.model.row(words).cuts_of([1] * len(words))
         if self.trim is None:
             return cuts
         trim = self.trim.word

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import islice, repeat
-from typing import TypeVar
+from itertools import accumulate, islice, repeat
 
 from ..errors import TokenizerError
-from .cuts import Cut, Span, cuts_of, stretches
+from .cuts import PieceRow, Span, counts_between
 from .library_model import CHARACTERS, FOUND_FIRST, UNKNOWN, processor
 
 _TOGETHER = 64  # words
 _NESTED = 64  # how many pieces that begin one another the library tells apart
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")  # what the library does not find in text
-Found = TypeVar("Found")
 
 
 class WordPiece:
@@ -53,44 +51,37 @@ class WordPiece:
         for pieces in (first, later):
             _check_nesting(pieces)
         self._unknown_id = vocabulary[unknown]
-        self._ids = [*first.values(), *later.values(), self._unknown_id, self._unknown_id]
-        self._sizes = [*map(len, first), *map(len, later), 0, 0]
-        self._unknown, self._mark = len(self._ids) - 2, len(self._ids) - 1
+        self._ids = [*first.values(), *later.values(), self._unknown_id]
+        self._sizes = [*map(len, first), *map(len, later), 0]
+        self._unknown, self._mark = len(self._ids) - 1, len(self._ids)
         texts = [text.encode() for text in (*map(self._begin.__add__, first), *later, self._begin, self._end)]
         odd = {self._unknown: (texts[self._unknown], UNKNOWN)}
         self._library = processor(CHARACTERS, texts, repeat(FOUND_FIRST), len(FOUND_FIRST), odd)
 
     def ids(self, word: str) -> tuple[int, ...]:
         """The ids of the pieces of `word`."""
-        return self.ids_of_each([word])[0]
+        return tuple(self.row([word]).ids)
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
         """Them and the (start, end) of each piece in `word`."""
-        ids, bounds, _ = self.cut_each([word])[0]
+        ids, bounds, _ = self.row([word]).cuts_of([1])[0]
         return ids, tuple(zip(bounds[::2], bounds[1::2], strict=True))
 
-    def ids_of_each(self, words: Sequence[str]) -> list[tuple[int, ...]]:
-        """The ids of the pieces of each word, much faster than one by one."""
-        codes = self._row(words)
-        ids = list(map(self._ids.__getitem__, codes))
-        places = stretches(codes, self._mark)
-        found = [tuple(ids[start:end]) for start, end in places]
-        return self._or_unknown(found, codes, places, [(self._unknown_id,)] * len(words))
-
-    def cut_each(self, words: Sequence[str]) -> list[Cut]:
-        """Them, and where they stand, of each word."""
-        codes = self._row(words)
-        ids, sizes = map(self._ids.__getitem__, codes), map(self._sizes.__getitem__, codes)
-        places = stretches(codes, self._mark)
-        found = cuts_of(ids, sizes, repeat(0), places)
-        return self._or_unknown(found, codes, places, [((self._unknown_id,), (0, len(word)), (1,)) for word in words])
-
-    def _row(self, words: Sequence[str]) -> list[int]:
-        """The library's ids of the pieces of all words, with a mark behind each."""
-        codes: list[int] = []
+    def row(self, words: Sequence[str]) -> PieceRow:
+        """The pieces of many words, much faster than one by one."""
+        marked: list[int] = []
         for start in range(0, len(words), _TOGETHER):
-            codes += self._together(words[start:start + _TOGETHER])
-        return codes
+            marked += self._together(words[start:start + _TOGETHER])
+        counts, codes = counts_between(marked, self._mark), list(filter(self._mark.__ne__, marked))
+        ids, sizes = list(map(self._ids.__getitem__, codes)), list(map(self._sizes.__getitem__, codes))
+        if self._unknown in codes:
+            ends = list(accumulate(counts))
+            for number in reversed(range(len(words))):  # backwards, so that places before stay what they are
+                end = ends[number]
+                start = end - counts[number]
+                if self._unknown in codes[start:end]:
+                    ids[start:end], sizes[start:end], counts[number] = [self._unknown_id], [len(words[number])], 1
+        return PieceRow(ids, counts, sizes, repeat(0))
 
     def _together(self, words: Sequence[str]) -> list[int]:
         begin, end = self._begin, self._end
@@ -106,18 +97,6 @@ class WordPiece:
     def _hopeless(self, word: str) -> bool:
         odd = self._begin in word or self._end in word or _UNUSABLE.search(word) is not None
         return odd or len(word) > self.max_word_length
-
-    def _or_unknown(
-        self, found: list[Found], codes: list[int], places: list[tuple[int, int]], instead: list[Found]
-    ) -> list[Found]:
-        """What was `found` of each word, or something else if a part of it is unknown."""
-        unknown = self._unknown
-        if unknown not in codes:
-            return found
-        return [
-            other if unknown in codes[start:end] else each
-            for each, (start, end), other in zip(found, places, instead, strict=True)
-        ]
 
 
 def _check_nesting(pieces: Mapping[str, int]) -> None:
