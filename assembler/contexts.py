@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..blocks import INPUTS, Context, KeyValueCache
 from ..errors import UsageError
@@ -60,6 +60,12 @@ def decoder_context(given: Mapping[str, Any], asked: Mapping[str, bool], encoded
     context.encoder_hidden_states = encoded.last_hidden_state
     context.encoder_attention_mask = given.get("attention_mask")
     return context
+
+
+def inputs_of(modules: Iterable[nn.Module]) -> tuple[str, ...]:
+    """The inputs that modules, and those within them, read."""
+    read = {name for module in modules for inner in module.modules() for name in getattr(inner, "reads", ())}
+    return tuple(name for name in INPUTS if name in read)
 
 
 def encoded_before(earlier: ModelOutput | Sequence[Tensor] | Tensor) -> ModelOutput:

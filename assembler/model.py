@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..blocks import INPUTS, Context, Head, KeyValueCache, Part
+from ..blocks import Context, Embedding, Head, KeyValueCache, Part
 from ..errors import Diagnostic, UsageError, did_you_mean
-from .contexts import OF_DECODER, STATES, context_of, decoder_context, encoded_before
+from .contexts import OF_DECODER, STATES, context_of, decoder_context, encoded_before, inputs_of
 from .output import ModelOutput
 
 if TYPE_CHECKING:
@@ -236,10 +236,10 @@ class Model(nn.Module):
         """What the blocks read, by the names that a caller gives it."""
         encoder = [getattr(self, name) for name in self.encoder_names]
         others = [getattr(self, name) for name in self.part_names if name not in self.encoder_names]
-        read = _reads([*others, *self.heads.values()])
+        read = inputs_of([*others, *self.heads.values()])
         if not encoder:
             return read
-        self._encoder_inputs = tuple(name for name in _reads(encoder) if name != "past_key_values")  # the decoder's
+        self._encoder_inputs = tuple(name for name in inputs_of(encoder) if name != "past_key_values")  # the decoder's
         return tuple(dict.fromkeys((*self._encoder_inputs, *(OF_DECODER.get(name, name) for name in read))))
 
     def _unknown(self, name: str) -> Diagnostic:
@@ -272,8 +272,9 @@ class Model(nn.Module):
 
     @property
     def writes(self) -> bool:
-        """Whether the model's head scores next words."""
-        return len(self.runs) == 1 and self.runs[0].name in self.generation.heads
+        """Whether the model's head scores next words, and the model is one that can go on with them."""
+        fits = all(self.config[name] == value for name, value in self.generation.requires.items())
+        return fits and len(self.runs) == 1 and self.runs[0].name in self.generation.heads
 
     @property
     def device(self) -> torch.device:
@@ -289,12 +290,11 @@ class Model(nn.Module):
         found = [limit for module in self.modules() if (limit := getattr(module, "longest", None)) is not None]
         return min(found, default=None)
 
+    @property
+    def first_position(self) -> int:
+        """What `position_ids` call the first token of a text."""
+        return max((module.offset for module in self.modules() if isinstance(module, Embedding)), default=0)
+
     def num_parameters(self) -> int:
         """Number of values in all parameters, shared ones once."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def _reads(modules: Iterable[nn.Module]) -> tuple[str, ...]:
-    """The inputs that modules, and those within them, read."""
-    read = {name for module in modules for inner in module.modules() for name in getattr(inner, "reads", ())}
-    return tuple(name for name in INPUTS if name in read)

@@ -98,6 +98,7 @@ class Embedding(Block, nn.Module):
     """Makes vectors of one kind of ids. *Shape:* -> [B, L, D], or None when its ids are optional and absent."""
 
     longest: int | None = None  # L at most; None: any
+    offset: int = 0  # what position_ids call the first position
 
     def forward(self, context: Context) -> Tensor | None: ...
 

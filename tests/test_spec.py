@@ -307,6 +307,7 @@ weights:
 model: {body: 3}
 heads: []
 pretrained: {x: {hugingface: y}}
+generation: {requires: {widht: 3}}
 """
 
 
@@ -337,6 +338,7 @@ def test_sections(folder: Path) -> None:
         "9:15 `model.body` must be a mapping, but is `3`",
         "10:8 `heads` must be a mapping, but is a list",
         "11:18 unknown format `hugingface` in `pretrained.x` did you mean `huggingface`?",
+        "12:25 unknown hparam `widht` in `generation.requires` did you mean `width`?",
     ]
 
 

@@ -33,9 +33,10 @@ Schema = dict[str, Any]
 REF = "#/definitions/"
 #: What an assembled model has beside the attributes of every module (a test holds them together).
 MODEL_ATTRIBUTES = (
-    "config", "device", "dtype", "encode", "encoder_names", "generate", "generation", "generation_config", "heads",
-    "inputs", "kept_config", "labels", "load_report", "longest_text", "new_cache", "num_parameters", "part_names",
-    "resize_token_embeddings", "runs", "save", "separate", "spec", "training", "wants_choices", "writes",
+    "config", "device", "dtype", "encode", "encoder_names", "first_position", "generate", "generation",
+    "generation_config", "heads", "inputs", "kept_config", "labels", "load_report", "longest_text", "new_cache",
+    "num_parameters", "part_names", "resize_token_embeddings", "runs", "save", "separate", "spec", "training",
+    "wants_choices", "writes",
 )  # fmt: skip
 SWITCH: Schema = {"if": {"$ref": f"{REF}interpolation"}, "else": {"type": "boolean"}}
 LANGUAGE: dict[str, Schema] = {  # what the language itself says in nodes, beside the arguments of blocks

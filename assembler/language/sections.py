@@ -142,6 +142,8 @@ class Generation(_Section):
 
     heads: list[str] = []
     """Those whose logits score the next word."""
+    requires: dict[str, Any] = {}
+    """Hparam -> the value that it has in a model that writes."""
     state: Literal["cache", "memory", "none"] = "none"
     """What is carried from step to step: keys and values, `mems`, or nothing: the whole text runs again."""
     padding: Literal["positions", "mask", "apart"] = "apart"

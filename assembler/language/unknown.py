@@ -23,6 +23,9 @@ def unknown_names(composition: Composition) -> Iterator[Diagnostic]:
         for key in ("read", "always", "untold"):
             named = config[key] if isinstance(config.get(key), dict) else {}
             meant += [("hparam", ("configs", format, key, name), sections.get("hparams", {})) for name in named]
+    required = sections.get("generation", {}).get("requires")
+    for name in required if isinstance(required, dict) else {}:
+        meant.append(("hparam", ("generation", "requires", name), sections.get("hparams", {})))
     for section, known in (("configs", configs), ("weights", weights)):
         for format, entry in known.items():
             if isinstance(entry, dict) and isinstance(like := entry.get("like"), str) and like not in known:

@@ -52,6 +52,6 @@ def _some(prompts: Prompts, rows: list[int], padding: int) -> Prompts:
     inputs.pop("attention_mask", None)
     for name in ALONGSIDE:
         if name in inputs:
-            inputs[name] = inputs[name][rows, padding:]
+            inputs[name] = inputs[name].expand(len(prompts.ids), -1)[rows, padding:]
     ids = prompts.ids[rows, padding:]
     return Prompts(ids, inputs, ids, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,11 +132,7 @@ def prepare(
 ) -> tuple[Settings, Prompts]:
     """Options checked and joined, and prompts checked. UsageError."""
     if not model.writes:
-        heads = [head for head in model.generation.heads if head in model.spec.sections["heads"]]
-        raise UsageError(
-            f"{model.spec.name} as it was built has no head that writes text",
-            help=f'build it with head="{heads[0]}"' if heads else "generation needs a language model with a decoder",
-        )
+        raise _writes_nothing(model)
     known = {*model.inputs, "attention_mask"}
     inputs = {name: options.pop(name) for name in list(options) if name in known}
     strange = [name for name in options if name not in NAMES and name not in ABSENT]
@@ -146,6 +143,24 @@ def prepare(
     settings = settings_of(model.generation_config.to_dict(), generation_config, options)
     prompts = prompts_of(model, input_ids, inputs, settings)
     return with_lengths(settings, model, prompts), prompts
+
+
+def _writes_nothing(model: Model) -> UsageError:
+    """Why, and how to build one that writes."""
+    name, generation, problems = model.spec.name, model.generation, []
+    if len(model.runs) != 1 or model.runs[0].name not in generation.heads:
+        heads = [head for head in generation.heads if head in model.spec.sections["heads"]]
+        problems.append(Diagnostic(
+            f"{name} as it was built has no head that writes text",
+            help=f'build it with head="{heads[0]}"' if heads else "generation needs a language model with a decoder",
+        ))  # fmt: skip
+    for hparam, value in generation.requires.items():
+        if model.config[hparam] != value:
+            problems.append(Diagnostic(
+                f"{name} writes text where {hparam} is {value}, and it was built with {model.config[hparam]}",
+                help=f"build it with {hparam}={value} (--set {hparam}={json.dumps(value)})",
+            ))  # fmt: skip
+    return UsageError(*problems)
 
 
 def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> Job:

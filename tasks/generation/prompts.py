@@ -12,6 +12,7 @@ from torch import Tensor
 from ...assembler.model import Model
 from ...errors import Diagnostic, UsageError
 from .settings import Settings
+from .steps import ALONGSIDE
 
 DEFAULT_NEW_TOKENS = 20
 
@@ -40,6 +41,7 @@ def prompts_of(model: Model, ids: Tensor | None, given: Mapping[str, Any], setti
     if ids is None and vectors is not None:
         if model.generation.state != "cache":
             raise UsageError(f"{model.spec.name} generates from input_ids only")
+        _check_alongside(inputs, vectors)
         ids = torch.zeros(vectors.shape[0], 0, dtype=torch.long, device=vectors.device)
         return Prompts(ids, inputs, None, None)
     inputs.pop("inputs_embeds", None)
@@ -56,6 +58,7 @@ def prompts_of(model: Model, ids: Tensor | None, given: Mapping[str, Any], setti
         )
     if mask is not None:
         inputs["attention_mask"] = mask
+    _check_alongside(inputs, ids)
     return Prompts(ids, inputs, ids, mask)
 
 
@@ -86,6 +89,7 @@ def _of_encoder(model: Model, ids: Tensor | None, inputs: dict[str, Any], settin
             decoder_ids = torch.cat([start, decoder_ids], dim=1)
             if decoder_mask is not None:
                 inputs["decoder_attention_mask"] = torch.nn.functional.pad(decoder_mask, (1, 0), value=1)
+    _check_alongside(inputs, decoder_ids)
     return Prompts(decoder_ids, inputs, ids, inputs.get("decoder_attention_mask"))
 
 
@@ -117,6 +121,15 @@ def _check_ids(model: Model, ids: Tensor, name: str) -> None:
             f"{name} has {low if low < 0 else high}, but the vocabulary is 0 to {size - 1}",
             help="is the tokenizer another model's?",
         )
+
+
+def _check_alongside(inputs: Mapping[str, Any], prompt: Tensor) -> None:
+    """UsageError if an input that has a number for each token of the prompt [B, L, …] has others."""
+    rows, length = prompt.shape[:2]
+    for name in ALONGSIDE:
+        given = inputs.get(name)
+        if given is not None and tuple(given.shape) not in ((rows, length), (1, length)):
+            raise UsageError(f"{name} has shape {list(given.shape)}, the prompt {[rows, length]}")
 
 
 def _mask(ids: Tensor, mask: Tensor | None, settings: Settings) -> Tensor | None:

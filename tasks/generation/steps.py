@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from ...assembler.model import Model
 from ...assembler.output import ModelOutput
 
-#: Inputs that have a number for each token of the prompt; what is written has the last one's.
-ALONGSIDE = ("token_type_ids", "langs")
+#: Inputs that have a number for each token of the prompt, and by how much it grows with each token written.
+ALONGSIDE = {"token_type_ids": 0, "langs": 0, "position_ids": 1, "decoder_position_ids": 1}
 
 
 class Steps:
@@ -30,12 +30,15 @@ class Steps:
         self.times = 1  # rows there are for each prompt
         self.hidden: Tensor | None = None  # [R, new positions, D], if asked for
         self.append = model.generation.append
+        self.first = model.first_position
+        counted = model.generation.padding == "positions" and self.beside + "position_ids" not in self.inputs
+        self.counts = counted and (self.mask is not None or self.first > 0)
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Logits [R, V] of the word after each row of `ids` [R, L]."""
         extra = 0 if self.append is None else 1
         text = ids if self.append is None else F.pad(ids, (0, 1), value=self.append.token)
-        inputs = self.along(text, text.shape[1]) | self.named("input_ids", text)
+        inputs = self.along(ids, text.shape[1], text.shape[1]) | self.named("input_ids", text)
         if self.mask is not None:
             inputs |= self.named("attention_mask", self.visible(ids.shape[1] + extra))
         if extra and self.append.queried:
@@ -50,19 +53,27 @@ class Steps:
     def named(self, name: str, value: Any) -> dict[str, Any]:
         return {self.beside + name: value}
 
-    def along(self, text: Tensor, new: int) -> dict[str, Any]:
-        """The other inputs, for the newest positions of the text."""
+    def along(self, ids: Tensor, length: int, new: int) -> dict[str, Any]:
+        """The other inputs, for the newest of `length` positions. `ids` [R, L]: what is written."""
         inputs = dict(self.inputs)
-        for name in ALONGSIDE:
+        for name, growth in ALONGSIDE.items():
             given = inputs.get(name)
             if given is not None:
-                given = given.repeat_interleave(text.shape[0] // given.shape[0], dim=0)
-                longer = given[:, -1:].expand(-1, max(0, text.shape[1] - given.shape[1]))
-                inputs[name] = torch.cat([given, longer], dim=1)[:, text.shape[1] - new : text.shape[1]]
+                given = given.repeat_interleave(ids.shape[0] // given.shape[0], dim=0)
+                ahead = torch.arange(1, 1 + max(0, length - given.shape[1]), device=given.device)
+                inputs[name] = torch.cat([given, given[:, -1:] + growth * ahead], dim=1)[:, length - new : length]
         for name, value in self.model.generation.fill.items():
             if name not in inputs:
-                inputs[name] = torch.full_like(text[:, -new:], value)
+                inputs[name] = ids.new_full((ids.shape[0], new), value)
+        if self.counts:
+            inputs |= self.named("position_ids", self.places(ids, length)[:, -new:])
         return inputs
+
+    def places(self, ids: Tensor, length: int) -> Tensor:
+        """The positions of all tokens so far, [R, length]; padding does not count."""
+        if self.mask is None:
+            return self.first + torch.arange(length, device=ids.device).expand(ids.shape[0], -1)
+        return self.first + (self.visible(length).cumsum(dim=-1) - 1).clamp(min=0)
 
     def visible(self, length: int) -> Tensor:
         """The mask [R, length]: the prompt's, and everything written."""
@@ -94,7 +105,6 @@ class CachedSteps(Steps):
         self.cache = model.new_cache(capacity)
         self.vectors = self.inputs.pop("inputs_embeds", None)  # a prompt of vectors, before all ids
         self.ahead = 0 if self.vectors is None else self.vectors.shape[1]
-        self.counts = model.generation.padding == "positions" and self.mask is not None
 
     def __call__(self, ids: Tensor) -> Tensor:
         return self.scores(self.run(self.step(ids)))
@@ -104,17 +114,13 @@ class CachedSteps(Steps):
         past = self.cache.get_seq_length()
         length = self.ahead + ids.shape[1]
         new = length - past
-        inputs = self.along(ids, min(new, ids.shape[1])) | {"past_key_values": self.cache}
+        inputs = self.along(ids, length, new) | {"past_key_values": self.cache}
         if past == 0 and self.ahead:
             inputs["inputs_embeds"] = self.vectors
         else:
             inputs |= self.named("input_ids", ids[:, -new:])
         if self.mask is not None:
-            visible = self.visible(length)
-            inputs |= self.named("attention_mask", self.shown(visible))
-            if self.counts:
-                places = (visible.cumsum(dim=-1) - 1).clamp(min=0)
-                inputs |= self.named("position_ids", places[:, -new:])
+            inputs |= self.named("attention_mask", self.shown(self.visible(length)))
         return inputs
 
     def shown(self, visible: Tensor) -> Tensor:
@@ -139,7 +145,7 @@ class MemorySteps(Steps):
 
     def __call__(self, ids: Tensor) -> Tensor:
         new = ids[:, self.seen :] if self.mems is not None else ids
-        output = self.run(self.along(ids, new.shape[1]) | {"input_ids": new, "mems": self.mems})
+        output = self.run(self.along(ids, ids.shape[1], new.shape[1]) | {"input_ids": new, "mems": self.mems})
         self.mems = output.mems
         self.seen = ids.shape[1]
         return self.scores(output)

@@ -1,5 +1,6 @@
 """Generation that transformers 5.23 has no more, as 4.37.2 does it: Transformer-XL, groups of beams, contrastive
-search; and Reformer, whose head 5.23 gets wrong. Run: `python tests/golden/generation.py` (see README.md).
+search; Reformer, whose head 5.23 gets wrong; and RoBERTa, whose positions it does. Run:
+`python tests/golden/generation.py` (see README.md).
 
 Each folder holds a checkpoint and `generation.json`: calls with their options, and the ids and scores that came back.
 Every call is run again with noise of 3e-5 on all weights, six times: ids that change with it are no reference.
@@ -45,6 +46,10 @@ CONTRASTIVE: dict[str, dict[str, Any]] = {
 TRANSFO_XL = {
     "vocab_size": VOCABULARY, "d_model": 16, "d_embed": 16, "n_head": 2, "d_head": 8, "d_inner": 20, "n_layer": 2,
     "eos_token_id": 59, "pad_token_id": 58,
+}  # fmt: skip
+LAYERS = {
+    "vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 20, "max_position_embeddings": 40, "is_decoder": True, "bos_token_id": 59, "eos_token_id": 59,
 }  # fmt: skip
 MODELS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
     "transfo_xl": (
@@ -98,6 +103,8 @@ MODELS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
          "eos_token_id": 59, "pad_token_id": 58},
         GROUPS | CONTRASTIVE,
     ),
+    "bert": ("BertLMHeadModel", LAYERS | {"pad_token_id": 58}, GROUPS | CONTRASTIVE),
+    "roberta": ("RobertaForCausalLM", LAYERS | {"pad_token_id": 1, "suppress_tokens": [1]}, CALLS | CONTRASTIVE),
 }  # fmt: skip
 
 

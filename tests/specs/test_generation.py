@@ -29,10 +29,17 @@ class Family:
     reference: str
     config: dict[str, Any]
     reference_only: dict[str, Any] = field(default_factory=dict)
+    first_position: int = 0
+    """Where the reference's forward pass counts from, which its `generate` must be told: it counts from 0 itself."""
 
 
 WITHOUT_CACHE = {"use_cache": False}
+LAYERS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 40,
+          "max_position_embeddings": 60, "is_decoder": True, "eos_token_id": 2}  # fmt: skip
 FAMILIES = {
+    "bert": Family("causal_lm", "BertLMHeadModel", LAYERS),
+    "roberta": Family("causal_lm", "RobertaForCausalLM", LAYERS, first_position=2),
+    "electra": Family("causal_lm", "ElectraForCausalLM", LAYERS | {"embedding_size": 16}),
     "gpt": Family(
         "causal_lm", "OpenAIGPTLMHeadModel",
         {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 60, "eos_token_id": 2},
@@ -122,12 +129,15 @@ def prompt(rows: int = 2, length: int = 6, seed: int = 3) -> Tensor:
 
 def both(name: str, folder: Any, ids: Tensor, options: dict[str, Any], **inputs: Tensor) -> tuple[Any, Any]:
     """What ours and theirs return, from the same state of torch's generator."""
-    theirs, ours = pair(name, folder)
+    family, (theirs, ours) = FAMILIES[name], pair(name, folder)
     options = {"return_dict_in_generate": True, "output_scores": True} | options
     torch.manual_seed(5)
     mine = ours.generate(ids, **options, **inputs)
+    if family.first_position and "position_ids" not in inputs:
+        places = inputs.get("attention_mask", torch.ones_like(ids)).cumsum(dim=-1) - 1
+        inputs["position_ids"] = family.first_position + places.clamp(min=0)
     torch.manual_seed(5)
-    return mine, theirs.generate(ids, **options, **inputs, **FAMILIES[name].reference_only)
+    return mine, theirs.generate(ids, **options, **inputs, **family.reference_only)
 
 
 def decided(reference: Any) -> bool:
@@ -177,7 +187,7 @@ def left_padded() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("call", ["greedy", "greedy, rules", "beams, rules", "beams, ends", "sample"])
-@pytest.mark.parametrize("name", ["gpt2", "ctrl", "llama", "bart", "t5"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "electra", "gpt2", "ctrl", "llama", "bart", "t5"])
 def test_padding(name: str, call: str, folder: Any) -> None:
     """On the left of a prompt; of a source on its right. (Rules look at a padded row as a whole, in both.)"""
     ids, mask = left_padded()
@@ -201,3 +211,47 @@ def test_a_target_that_has_begun(name: str, start: list[list[int]], call: str, f
 def test_token_types_go_on_as_the_last_one(folder: Any) -> None:
     types = torch.tensor([[50] * 4 + [60] * 2] * 2)
     assert_same(*both("gpt2", folder, prompt(), CALLS["greedy"], token_type_ids=types))
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "electra"])
+def test_token_types_of_a_padded_batch(name: str, folder: Any) -> None:
+    ids, mask = left_padded()
+    options = CALLS["beams, rules"] | {"pad_token_id": 0}
+    types = torch.zeros_like(ids) if name == "roberta" else torch.tensor([[0] * 3 + [1] * 3] * 3)
+    assert_same(*both(name, folder, ids, options, attention_mask=mask, token_type_ids=types))
+
+
+@pytest.mark.parametrize("call", ["greedy", "beams"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2", "llama"])
+def test_positions_of_the_caller_s_count_on(name: str, call: str, folder: Any) -> None:
+    places = torch.tensor([[0, 1, 2, 3, 4, 5], [7, 8, 9, 20, 21, 22]])
+    assert_same(*both(name, folder, prompt(), CALLS[call], position_ids=places))
+
+
+@pytest.mark.parametrize("call", ["greedy", "beams"])
+def test_an_encoder_beside_it(call: str, folder: Any) -> None:
+    """States given by the caller, which a decoder of this kind has layers for where its config says so."""
+    cls = transformers.BertLMHeadModel
+    theirs = cls(cls.config_class(vocab_size=VOCABULARY, **LAYERS, add_cross_attention=True))
+    randomise(theirs)
+    theirs.eval().save_pretrained(folder / "crossing")
+    ours = mw.build("bert", weights=folder / "crossing", head="causal_lm")
+    states = {"encoder_hidden_states": torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(4)),
+              "encoder_attention_mask": torch.tensor([[1] * 5, [1] * 3 + [0] * 2])}  # fmt: skip
+    options = CALLS[call] | {"return_dict_in_generate": True, "output_scores": True}
+    mine = ours.generate(prompt(), **options, **states)
+    assert not torch.equal(mine.sequences, ours.generate(prompt(), **CALLS[call]))
+    assert_same(mine, theirs.generate(prompt(), **options, **states, **WITHOUT_CACHE))  # it takes another kind of cache
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "electra"])
+def test_greedy_words_are_the_likeliest_of_the_reference_s_forward_pass(name: str, folder: Any) -> None:
+    """Which counts RoBERTa's positions from 2. Its own `generate` counts from 0, and ours does where it is told to."""
+    theirs, ours = pair(name, folder)
+    options = CALLS["greedy"] | {"eos_token_id": None, "pad_token_id": 1}
+    text = ours.generate(prompt(), **options)
+    likeliest = theirs(text).logits.argmax(dim=-1)
+    assert torch.equal(text[:, 6:], likeliest[:, 5:-1])
+    reference = theirs.generate(prompt(), **options)
+    assert torch.equal(text, reference) == (FAMILIES[name].first_position == 0)
+    assert torch.equal(reference, ours.generate(prompt(), position_ids=torch.arange(6)[None], **options))

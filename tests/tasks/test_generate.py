@@ -61,6 +61,9 @@ def test_sampled_beams_are_reproducible_and_differ_from_the_best(model: mw.Model
 PADDED = {
     "gpt2": ("causal_lm", {}), "gpt": ("causal_lm", {}), "ctrl": ("causal_lm", {"intermediate_size": 20}),
     "llama": ("causal_lm", {"intermediate_size": 20}),
+    "bert": ("causal_lm", {"intermediate_size": 20, "is_decoder": True}),
+    "roberta": ("causal_lm", {"intermediate_size": 20, "is_decoder": True}),
+    "electra": ("causal_lm", {"intermediate_size": 20, "is_decoder": True, "embedding_size": 8}),
     "xlnet": ("causal_lm", {"intermediate_size": 20, "max_position_embeddings": None}),
     "xlm": ("causal_lm", {"causal": True}),
     "transfo_xl": ("causal_lm", {"attention_head_size": 8, "intermediate_size": 20, "cutoffs": [10, 20],
@@ -72,7 +75,12 @@ PADDED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [{}, {"num_beams": 3, "num_return_sequences": 2}], ids=["greedy", "beams"])
+PADDED_CALLS = {
+    "greedy": {}, "beams": {"num_beams": 3, "num_return_sequences": 2}, "without cache": {"use_cache": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", PADDED_CALLS.values(), ids=PADDED_CALLS)
 @pytest.mark.parametrize("spec", PADDED)
 def test_a_padded_batch_writes_what_its_rows_write(spec: str, options: dict[str, Any]) -> None:
     head, hparams = PADDED[spec]
@@ -84,7 +92,7 @@ def test_a_padded_batch_writes_what_its_rows_write(spec: str, options: dict[str,
     together = model.generate(batch, attention_mask=mask, **options)
     copies = options.get("num_return_sequences", 1)
     for number, row in enumerate(rows):
-        alone = model.generate(row[None], **options)[:, len(row) :]
+        alone = model.generate(row[None], **options | {"use_cache": True})[:, len(row) :]
         assert torch.equal(together[copies * number : copies * (number + 1), 7:], alone)
 
 
@@ -213,7 +221,7 @@ def test_a_stream_is_one_text(model: mw.Model) -> None:
 # compiled
 
 
-@pytest.mark.parametrize("spec", ["gpt2", "llama", "bart", "t5"])
+@pytest.mark.parametrize("spec", ["gpt2", "llama", "bert", "roberta", "bart", "t5"])
 def test_compiled_steps_are_whole_and_the_same(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One graph for all steps of a call: no break, nothing compiled again as the text grows."""
     compile, graphs = torch.compile, []
@@ -225,7 +233,8 @@ def test_compiled_steps_are_whole_and_the_same(spec: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch, "compile", lambda step, **options: compile(step, backend=backend, **options))
     small = {"intermediate_size": 20} | ({"attention_head_size": 8} if spec == "t5" else {})
     small |= {"max_position_embeddings": None} if spec == "t5" else {}
-    model = built(spec, "causal_lm" if spec in ("gpt2", "llama") else "seq2seq_lm", **small)
+    small |= {"is_decoder": True} if spec in ("bert", "roberta") else {}
+    model = built(spec, "seq2seq_lm" if spec in ("bart", "t5") else "causal_lm", **small)
     mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
     calls = [{}, {"attention_mask": mask}, {"num_beams": 3}, {"penalty_alpha": 0.4, "top_k": 3}]
     for number, options in enumerate(calls):

@@ -103,8 +103,24 @@ def test_a_model_that_does_not_write() -> None:
     with pytest.raises(mw.UsageError, match='build it with head="causal_lm"'):
         mw.build("gpt2", **TINY).generate(ids())
     with pytest.raises(mw.UsageError, match="a language model with a decoder"):
-        mw.build("bert", head="masked_lm", vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-                 intermediate_size=20).generate(ids())  # fmt: skip
+        mw.build("distilbert", head="masked_lm", **TINY, intermediate_size=20).generate(ids())
+
+
+def test_a_model_that_reads_both_ways() -> None:
+    both_ways = mw.build("bert", head="causal_lm", **TINY, intermediate_size=20)
+    with pytest.raises(mw.UsageError, match="where is_decoder is True, and it was built with False") as caught:
+        both_ways.generate(ids())
+    assert "build it with is_decoder=True" in str(caught.value) and not both_ways.writes
+    with pytest.raises(mw.UsageError) as caught:
+        mw.build("bert", head="masked_lm", **TINY, intermediate_size=20).generate(ids())
+    assert len(caught.value.diagnostics) == 2, "both that are wrong"
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (3, 5), (5,)])
+@pytest.mark.parametrize("name", ["token_type_ids", "position_ids"])
+def test_numbers_of_another_prompt(name: str, shape: tuple[int, ...], model: mw.Model) -> None:
+    with pytest.raises(mw.UsageError, match=rf"{name} has shape .*, the prompt \[2, 5\]"):
+        model.generate(ids(), **{name: torch.zeros(shape, dtype=torch.long)}, **QUIET)
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True}], ids=str)

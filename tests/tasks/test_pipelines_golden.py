@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from functools import cache
 from pathlib import Path
@@ -36,7 +37,24 @@ def test_as_the_reference(folder: Path, one: dict[str, Any]) -> None:
     expected = one["expected"]
     if one["task"] == "question-answering" and one["call"].get("top_k", 1) > 1:
         expected = real(expected)
+    if folder.name == "xlm_answers":
+        asked = one["inputs"]
+        ours, expected = worded(ours, asked), worded(expected, asked)
     assert_same(ours, expected)
+
+
+def worded(answers: Any, asked: Any) -> Any:
+    """Answers of whole words between blanks, without their ends: all that the reference gives with a tokenizer that
+    knows no offsets. It counts the blank behind a word in."""
+    if isinstance(answers, list):
+        return [worded(one, asked[number] if isinstance(asked, list) else asked) for number, one in enumerate(answers)]
+    if not answers["answer"]:
+        return answers
+    context, start, end = asked["context"], answers["start"], answers["start"] + len(answers["answer"])
+    words = [word.span() for word in re.finditer(r"\S+", context)]
+    touched = [(first, last) for first, last in words if last > start and first < end]
+    text = " ".join(context[first:last] for first, last in touched)
+    return {"score": answers["score"], "start": touched[0][0], "answer": text}
 
 
 def real(answers: Any) -> Any:

@@ -4,6 +4,7 @@ has, with more and odder texts, ours in batches and theirs one by one."""
 from __future__ import annotations
 
 import random
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -122,35 +123,30 @@ def test_real_texts(shared_data: Path) -> None:
 class TestBeamAnswers:
     """The head that searches, by hand from what the reference's model says of the same ids."""
 
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def folder(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
-        folder = tmp_path_factory.mktemp("beams")
-        config = transformers.XLNetConfig(
-            vocab_size=32000, d_model=16, n_layer=2, n_head=2, d_inner=24, start_n_top=4, end_n_top=3, dropout=0.0,
-            summary_last_dropout=0.0,
-        )  # fmt: skip
+    @pytest.mark.parametrize("family", ["XLNet", "XLM"])
+    def test_answers(self, family: str, tmp_path: Path) -> None:
+        cls = getattr(transformers, f"{family}ForQuestionAnswering")
+        words = GOLDEN / f"{family.lower()}_answers"
+        config = cls.config_class.from_pretrained(words, start_n_top=4, end_n_top=3, summary_last_dropout=0.0)
         torch.manual_seed(0)
-        model = transformers.XLNetForQuestionAnswering(config)
+        reference = cls(config).eval()
         with torch.no_grad():
-            for parameter in model.parameters():
+            for parameter in reference.parameters():
                 parameter.normal_(0.0, 0.3)
-        model.save_pretrained(folder)
-        (folder / "spiece.model").write_bytes((shared_data / "tokenizers/xlnet-base-cased/spiece.model").read_bytes())
-        return folder
-
-    def test_answers(self, folder: Path) -> None:
-        pipe = mw.pipeline("question-answering", model=folder)
+        shutil.copytree(words, tmp_path, dirs_exist_ok=True)
+        reference.save_pretrained(tmp_path)
+        pipe = mw.pipeline("question-answering", model=tmp_path)
         assert pipe.model.runs[0].name == "beam_question_answering"
-        reference = transformers.XLNetForQuestionAnswering.from_pretrained(folder).eval()
+        context_first = family == "XLNet"
         asked = [
             {"question": "Where do I live?", "context": "My name is Wolfgang and I live in Berlin, near the river."},
             {"question": "Who?", "context": "The café belongs to Émile Müller, 😀 whom everyone in the town knows."},
         ]
-        found = pipe(asked, top_k=2, handle_impossible_answer=True, max_answer_len=4, align_to_words=False)
+        found = pipe(asked, top_k=2, handle_impossible_answer=True, max_answer_len=40, align_to_words=False)
         for one, answers in zip(asked, found, strict=True):
-            row = pipe.tokenizer(one["context"], one["question"], return_offsets_mapping=True)
-            inside = [place for place, sequence in enumerate(row.sequence_ids()) if sequence == 0]
+            pair = (one["context"], one["question"]) if context_first else (one["question"], one["context"])
+            row = pipe.tokenizer(*pair, return_offsets_mapping=True)
+            inside = [place for place, sequence in enumerate(row.sequence_ids()) if sequence == int(not context_first)]
             mark = row["input_ids"].index(pipe.tokenizer.cls_token_id)
             hidden = torch.tensor([[float(place not in (*inside, mark)) for place in range(len(row["input_ids"]))]])
             ids, types = (torch.tensor([row[name]]) for name in ("input_ids", "token_type_ids"))
@@ -161,7 +157,7 @@ class TestBeamAnswers:
                 for other in range(3):
                     start = int(said.start_top_index[0, place])
                     end = int(said.end_top_index[0].view(3, 4)[other, place])
-                    if start in inside and end in inside and start <= end < start + 4:
+                    if start in inside and end in inside and start <= end < start + 40:
                         answer = one["context"][row["offset_mapping"][start][0] : row["offset_mapping"][end][1]]
                         score = said.start_top_log_probs[0, place] * said.end_top_log_probs[0].view(3, 4)[other, place]
                         spans[answer] = spans.get(answer, 0.0) + float(score)
