@@ -171,7 +171,11 @@ class TextPipeline:
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         ids, spans, words = self.model.details(text, start == 0)
-        return Details(ids, [_place(origins, a, b, start) for a, b in spans], list(Counter(words).values()))
+        if isinstance(origins, range):
+            spans = [(a + start, b + start) if a < b else (a + start, a + start) for a, b in spans]
+        else:
+            spans = [_place(origins, a, b, start) for a, b in spans]
+        return Details(ids, spans, list(Counter(words).values()))
 
 
 def _place(origins: Sequence[int], first: int, last: int, start: int) -> Span:

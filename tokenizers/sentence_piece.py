@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 from functools import cached_property
-from itertools import chain, repeat
+from itertools import accumulate, chain, pairwise, repeat
+from operator import add, le, sub
 from typing import Any
 
 from ..errors import TokenizerError
@@ -120,12 +121,17 @@ class SentencePiece:
         blank = first or self.later_blank
         pieces = self.model.encode(text, str, blank)
         normalized, origins = self.model.normalize(text, blank)
+        found = list(map(self.model.ids.get, pieces, repeat(self.model.unknown)))
+        if self.model.bytes.isdisjoint(found) and self._with_commas.isdisjoint(found):
+            begins = [int(piece[0] == BLANK) for piece in pieces]
+            spans = _spans(text, normalized, origins, list(accumulate(map(len, pieces), initial=0)))
+            return found, spans, list(accumulate(begins[1:], initial=0)) if pieces else []
         ids: list[int] = []
-        spans: list[Span] = []
+        spans = []
         words: list[int] = []
         word = -1
         begin = held = 0  # a character that is written in bytes is `held` back until they are complete
-        for number, piece in zip(map(self.model.ids.get, pieces, repeat(self.model.unknown)), pieces, strict=True):
+        for number, piece in zip(found, pieces, strict=True):
             if number in self.model.bytes:
                 last = begin + 1
                 held += 1
@@ -153,6 +159,16 @@ class SentencePiece:
             (self.model.processor.piece_to_id(part), sum(map(len, parts[index + 1:])))
             for index, part in enumerate(parts)
         )
+
+
+def _spans(text: str, normalized: str, origins: Sequence[int], cuts: Sequence[int]) -> list[Span]:
+    """Where the normalized characters between each two cuts come from."""
+    starts = list(map(origins.__getitem__, cuts[:-1]))
+    behind = map(origins.__getitem__, map(add, cuts[:-1], repeat(1)))
+    ends = list(map(add, map(origins.__getitem__, map(sub, cuts[1:], repeat(1))), repeat(1)))
+    if all(map(le, behind, map(add, starts, repeat(1)))) and max(ends, default=0) <= len(text):
+        return list(zip(starts, ends, strict=True))
+    return [_span(text, normalized, origins, first, last) for first, last in pairwise(cuts)]
 
 
 def _span(text: str, normalized: str, origins: Sequence[int], first: int, last: int) -> Span:
