@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from itertools import chain, count, repeat
-from operator import add, lshift, lt, or_
+from operator import add, itemgetter, lshift, lt, or_
 
 NEVER = 1 << 62
 STRANGER = -1  # the code of a symbol that no merge knows
@@ -39,7 +39,7 @@ class Merges:
     def _in_order(self, merges: Sequence[tuple[str, str]], cut: int) -> bool:
         """Whether they are orderly; they are read then."""
         symbols, size = len(self.codes), len(merges)
-        lefts, rights = zip(*merges, strict=True) if merges else ((), ())
+        lefts, rights = (list(map(itemgetter(side), merges)) for side in (0, 1))
         made = map(add, lefts, (right[cut:] for right in rights) if cut else rights)
         codes = dict(zip(chain(self.codes, made), count()))
         self.lefts, self.rights = (list(map(codes.get, side, repeat(symbols + size))) for side in (lefts, rights))

@@ -194,15 +194,19 @@ def _json_ids(path: Path) -> dict[str, int]:
 
 def _merges(path: Path) -> list[tuple[str, str]]:
     lines = _text_lines(path)
-    first = int(bool(lines) and lines[0].startswith(_VERSION))
-    rows = list(map(str.split, lines[first:]))
-    for number, row in enumerate(rows, first):
-        if len(row) == 1 and lines[number] == row[0]:  # in others a piece holds white space, so that no word has it
+    if lines and lines[0].startswith(_VERSION):
+        lines[0] = ""
+    for number, line in enumerate(lines):
+        # A piece of another line that is no pair holds white space, so that no word has it.
+        if " " not in line and line.split() == [line]:
             raise TokenizerError(Diagnostic(
-                f"`{row[0]}` is no pair of pieces"[:200], Place(str(path), number + 1, 1),
+                f"`{line}` is no pair of pieces"[:200], Place(str(path), number + 1, 1),
                 help="is this a file of merges?",
             ))
-    return [(row[0], row[1]) for row in rows if len(row) == 2 or (len(row) == 3 and row[2].isdecimal())]
+    return [
+        (row[0], row[1]) for row in map(str.split, lines)
+        if len(row) == 2 or (len(row) == 3 and row[2].isdecimal())
+    ]
 
 
 def _in_order(ids: Mapping[str, int]) -> list[str]:
