@@ -32,24 +32,9 @@ class Derivation:
         return False
 
     def _find_unsound(self) -> set[int]:
-        """As `apart` for what each piece was made of."""
-        rank_of, symbols, lefts, rights = self._ranks.get, self._symbols, self._left, self._right
         found: set[int] = set()
-        for code in range(symbols, len(lefts)):
-            left, right = lefts[code], rights[code]
-            if found and (left in found or right in found):
+        for code in range(self._symbols, len(self._left)):
+            left, right = self._left[code], self._right[code]
+            if left in found or right in found or not self.apart(left, right, code - self._symbols):
                 found.add(code)
-                continue
-            while True:
-                if left > right:
-                    if left < symbols:
-                        break
-                    limit, left = left - symbols, rights[left]
-                elif right >= symbols:
-                    limit, right = right - symbols + 1, lefts[right]
-                else:
-                    break
-                if rank_of(left << SHIFT | right, NEVER) < limit:
-                    found.add(code)
-                    break
         return found

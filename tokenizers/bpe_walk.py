@@ -20,7 +20,9 @@ class Walk:
 
     def __init__(self, merges: Merges, derivation: Derivation) -> None:
         self._derivation = derivation
-        self._codes = {text: code for text, code in merges.codes.items() if code not in derivation.unsound}
+        self._codes = merges.codes
+        if derivation.unsound:
+            self._codes = {text: code for text, code in merges.codes.items() if code not in derivation.unsound}
         self._sizes = merges.sizes
         self._side_by_side = Cache(self._may_stand)  # whether (left code, right code) would not have merged otherwise
 

@@ -34,6 +34,11 @@ class ChainPipeline(WordPipeline):
                 return list(chain.from_iterable(found))
         return super().ids(text, start, normalized)
 
+    def many_ids(self, texts: Sequence[str], first: bool) -> list[list[int]]:
+        if self._by_stretches:  # which need not be cut into words first
+            return [self.ids(text, int(not first)) for text in texts]
+        return super().many_ids(texts, first)
+
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
             if self._by_stretches:

@@ -66,6 +66,6 @@ def assembled(normalizer: Any, pre_tokenizer: Any, model: Any) -> Pipeline:
         return TextPipeline(normalizer, model)
     if isinstance(pre_tokenizer, WhitespacePunctuation) and isinstance(normalizer, BasicNormalizer):
         return ChunkPipeline(normalizer, pre_tokenizer, model)
-    if isinstance(pre_tokenizer, ByteLevelWords) and isinstance(model, BytePairs) and model.byte_pieces is not None:
-        return BytePipeline(normalizer, pre_tokenizer, model, model.byte_pieces)
+    if isinstance(pre_tokenizer, ByteLevelWords) and isinstance(model, BytePairs) and (pieces := model.byte_pieces):
+        return BytePipeline(normalizer, pre_tokenizer, model, pieces)
     return WordPipeline(normalizer, pre_tokenizer, model)
