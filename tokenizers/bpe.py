@@ -89,8 +89,7 @@ class BytePairs:
             if number is not None:
                 return (number,), ((0, len(word)),)
         if self._bytes is not None:
-            ids, bounds, _ = self._bytes.row([word]).cuts_of([1])[0]
-            spans = tuple(zip(bounds[::2], bounds[1::2], strict=True))
+            ids, spans = self._bytes.row([word]).whole()
         else:
             ids, widths, places = self._cut_symbols(word)
             ends = list(accumulate(widths))
@@ -107,16 +106,15 @@ class BytePairs:
     def _row_with_whole_words(self, words: Sequence[str]) -> PieceRow:
         whole = list(map(self._ids.get, map(to_alphabet, words)))
         merged = self._bytes.row([word for word, number in zip(words, whole, strict=True) if number is None])
-        counts = iter(merged.counts)
+        counts = iter(merged.counts())
         pieces = zip(merged.ids, merged.sizes, merged.overlaps, strict=True)
         row: list[tuple[int, int, int]] = []
-        sizes: list[int] = []
+        ends = [0]
         for word, number in zip(words, whole, strict=True):
-            before = len(row)
             row += [(number, len(word), 0)] if number is not None else islice(pieces, next(counts))
-            sizes.append(len(row) - before)
+            ends.append(len(row))
         return PieceRow(
-            [number for number, _, _ in row], sizes, [size for _, size, _ in row], [overlap for _, _, overlap in row]
+            [number for number, _, _ in row], ends, [size for _, size, _ in row], [overlap for _, _, overlap in row]
         )
 
     def _cut_symbols(self, word: str) -> tuple[list[int], list[int], Sequence[int]]:

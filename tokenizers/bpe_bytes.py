@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
-from itertools import chain
+from itertools import accumulate, chain, compress, count, repeat
+from operator import eq, sub
 
 from .bpe_chunks import merged_by_chunks
 from .bpe_derivation import Derivation
@@ -12,7 +13,7 @@ from .bpe_merges import Merges
 from .bpe_walk import Walk
 from .byte_alphabet import from_alphabet, to_alphabet
 from .cache import Cache
-from .cuts import PieceRow, counts_between
+from .cuts import PieceRow
 
 LONG = 1 << 10  # characters: from here walking needs less memory than the library
 
@@ -40,12 +41,14 @@ class BytePieces:
         """The pieces of many words, much faster than one by one. One of a part of a character has all of it."""
         if self._library is not None and max(map(len, words), default=0) < LONG:
             marked = self._library.of(words)
-            counts, codes = counts_between(marked, STRANGER), list(filter(STRANGER.__ne__, marked))
+            # Where the words end among the marks, less the marks before.
+            ends = [0, *map(sub, compress(count(), map(eq, marked, repeat(STRANGER))), count())]
+            codes = list(filter(STRANGER.__ne__, marked))
         else:
             each = list(map(self._codes, words))
-            counts, codes = list(map(len, each)), list(chain.from_iterable(each))
+            ends, codes = list(accumulate(map(len, each), initial=0)), list(chain.from_iterable(each))
         ids = list(map(self._ids.__getitem__, codes))
-        return PieceRow(ids, counts, map(self._begun.__getitem__, codes), map(self._inside.__getitem__, codes))
+        return PieceRow(ids, ends, map(self._begun.__getitem__, codes), map(self._inside.__getitem__, codes))
 
     def _codes(self, word: str) -> MutableSequence[int]:
         if self._library is not None and len(word) < LONG:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, chain, repeat
-from operator import add
+from itertools import chain
 
 from .cache import Cache
-from .cuts import Cut, Details, gathered, joined, moved
+from .cuts import Cut, Details, behind_blank, bounds_of, cut_of, gathered, gathered_behind_blanks, joined, moved, placed
 from .pipeline import LONGEST_WORD, Model, Normalizer, WordPipeline
 from .word_chain import Piece, WordChain
 
@@ -42,10 +41,9 @@ class ChainPipeline(WordPipeline):
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
             if self._by_stretches:
-                stretches = text.split(" ")
-                cuts = list(map(self._stretch_cuts.__getitem__, stretches))
+                cuts = list(map(self._stretch_cuts.__getitem__, text.split(" ")))
                 if None not in cuts:
-                    return gathered(cuts, accumulate(map(add, map(len, stretches), repeat(1)), initial=start))
+                    return gathered_behind_blanks(cuts, start, start + len(text))
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         pieces = self.pre_tokenizer.pieces(text, start == 0)
@@ -82,19 +80,18 @@ class ChainPipeline(WordPipeline):
             cuts = [_behind(self._cut_word(word), added) for word, _, added in pieces]
             cut = joined(cuts, [begin for _, begin, _ in pieces])
         origins = self.normalizer.moved(stretch)
-        return cut if origins is None else moved(cut, origins)
+        return behind_blank(cut if origins is None else moved(cut, origins), len(stretch))
 
 
 def _behind(cut: Cut, added: int) -> Cut:
     """Of a word whose first characters were added."""
-    ids, bounds, sizes = cut
-    return ids, tuple([max(bound - added, at % 2) for at, bound in enumerate(bounds)]) if added else bounds, sizes
+    if not added:
+        return cut
+    return cut_of(cut[0], [max(bound - added, at % 2) for at, bound in enumerate(bounds_of(cut))], cut[2])
 
 
 def _placed(cuts: Sequence[Cut], pieces: Sequence[Piece], origins: Sequence[int]) -> Details:
     """Of pieces of a text whose characters come from `origins`."""
     if isinstance(origins, range):
-        return gathered(cuts, [begin + origins.start for _, begin, _ in pieces])
-    details = gathered(cuts, [begin for _, begin, _ in pieces])
-    details.offsets[:] = [(origins[first], origins[last - 1] + 1) for first, last in details.offsets]
-    return details
+        return gathered(cuts, [begin + origins.start for _, begin, _ in pieces], origins.stop)
+    return placed(gathered(cuts, [begin for _, begin, _ in pieces], len(origins)), origins)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import accumulate, chain, islice, repeat
-from operator import add
 
 from .cache import Cache
-from .cuts import Cut, Details, cut_of, gathered, joined, moved
+from .cuts import NO_CUT, Cut, Details, behind_blank, cut_of, gathered_behind_blanks, joined, moved, placed
 from .normalizer import BasicNormalizer
 from .pipeline import LONGEST_WORD, Model
 from .pre_tokenizer import WhitespacePunctuation
@@ -45,10 +44,9 @@ class ChunkPipeline:
         return list(chain.from_iterable(self._chunk_ids.of(self._chunks(text))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
-        chunks = self._chunks(text)
-        begins = accumulate(map(add, map(len, chunks), repeat(1)), initial=start if origins is None else 0)
-        cuts = self._chunk_cuts.of(chunks)
-        return gathered(cuts, begins) if origins is None else gathered([moved(joined(cuts, begins), origins)], [0])
+        begin = start if origins is None else 0
+        found = gathered_behind_blanks(self._chunk_cuts.of(self._chunks(text)), begin, begin + len(text))
+        return found if origins is None else placed(found, origins)
 
     def _chunks(self, text: str) -> list[str]:
         for character in self._blanks:
@@ -88,7 +86,7 @@ class ChunkPipeline:
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
-        return cut_of(ids, spans, (len(ids),))
+        return cut_of(ids, list(chain.from_iterable(spans)), (len(ids),))
 
     def _cut_each_word(self, words: Sequence[str]) -> list[Cut]:
         return self.model.row(words).cuts_of([1] * len(words))
@@ -97,17 +95,21 @@ class ChunkPipeline:
         return self._cut_each([chunk])[0]
 
     def _cut_each(self, chunks: Sequence[str]) -> list[Cut]:
+        """Of chunks with a blank before each."""
         text = "\n".join(chunks)
         lines = text.translate(self._table).split("\n")
         moving = [place for place, chunk in enumerate(chunks) if self._moves(chunk)] if self._moves(text) else []
         for place in moving:
             lines[place] = ""
         words = list(map(self._split, lines))
-        found = list(map(self._cut_words, words)) if not self._by_row else (
-            self.model.row(list(chain.from_iterable(words))).cuts_of(list(map(len, words)))
+        found = (
+            self.model.row(list(chain.from_iterable(words))).cuts_of(list(map(len, words)), before=1) if self._by_row
+            else [behind_blank(self._cut_words(each), len(chunk)) for each, chunk in zip(words, chunks, strict=True)]
         )
         for place, cut in zip(moving, self._cut_moving([chunks[place] for place in moving]), strict=True):
-            found[place] = cut
+            found[place] = behind_blank(cut, len(chunks[place]))
+        if "" in chunks:
+            found[chunks.index("")] = behind_blank(NO_CUT, 0)
         return found
 
     def _moves(self, text: str) -> bool:

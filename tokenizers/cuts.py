@@ -2,114 +2,182 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate, chain, count, pairwise, repeat
-from operator import add, itemgetter, sub
+from functools import cached_property, partial
+from itertools import accumulate, chain, compress, count, islice, pairwise, repeat
+from operator import add, floordiv, itemgetter, sub
+
+from .cache import Cache
 
 Span = tuple[int, int]
-#: Of one stretch: ids; the start and the end of each within it, all in one row, which a cache holds for less than
-#: pairs; and how many ids each word is.
-Cut = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+#: Of one stretch: ids; steps, bytes of an array, which join quickly and cost the garbage collector nothing: for each id
+#: how far behind the end of the one before (or the beginning of the stretch) it begins, and its length; and how many
+#: ids each word is.
+Cut = tuple[tuple[int, ...], bytes, tuple[int, ...]]
 
-_IDS, _BOUNDS, _SIZES = map(itemgetter, range(3))
+NO_CUT: Cut = (), b"", ()
+_IDS, _STEPS, _SIZES = map(itemgetter, range(3))
+_INTEGER = "q"
+_PAIR = 2 * array(_INTEGER).itemsize  # bytes of the two steps of an id
+_NOTHING = -1  # the id of what has none, the end of a stretch behind its last piece
+_SHORT = 0  # characters of a text whose spans are likely to be those of other texts
+_SPANS = Cache(tuple)
 
 
-@dataclass
 class Details:
     """Ids with where they came from: `offsets` are (start, end) in characters of the text, `sizes` how many of the ids
-    each word is."""
+    each word is, or a function that tells."""
 
-    ids: list[int]
-    offsets: list[Span]
-    sizes: list[int]
+    def __init__(self, ids: list[int], offsets: list[Span], sizes: list[int] | Callable[[], list[int]]) -> None:
+        self.ids, self.offsets, self._sizes = ids, offsets, sizes
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        return self._sizes() if callable(self._sizes) else self._sizes
 
     @cached_property
     def words(self) -> list[int]:
         """For each id the number of its word."""
         return list(chain.from_iterable(map(repeat, count(), self.sizes)))
 
-    def extend(self, other: Details) -> None:
-        """Puts another text behind this one."""
-        self.ids += other.ids
-        self.offsets += other.offsets
-        self.sizes += other.sizes
+
+def joined_details(parts: Sequence[Details]) -> Details:
+    """Of texts one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    ids = list(chain.from_iterable(part.ids for part in parts))
+    offsets = list(chain.from_iterable(part.offsets for part in parts))
+    return Details(ids, offsets, lambda: list(chain.from_iterable(part.sizes for part in parts)))
 
 
-def cut_of(ids: Iterable[int], spans: Iterable[Span], sizes: Iterable[int]) -> Cut:
-    return tuple(ids), tuple(chain.from_iterable(spans)), tuple(sizes)
+def cut_of(ids: Iterable[int], bounds: Sequence[int], sizes: Iterable[int]) -> Cut:
+    """From the start and the end of each id within the stretch, all in one row."""
+    return tuple(ids), array(_INTEGER, map(sub, bounds, chain((0,), bounds))).tobytes(), tuple(sizes)
+
+
+def bounds_of(cut: Cut) -> list[int]:
+    return list(accumulate(array(_INTEGER, cut[1])))
+
+
+def spans_of(bounds: Iterable[int], end: int) -> list[Span]:
+    """The pairs of starts and ends in a text that ends at `end`. Short texts share them, as most are the same: making
+    new ones, and looking through them for garbage, takes longer."""
+    bounds = iter(bounds)
+    pairs = zip(bounds, bounds, strict=True)
+    return list(map(_SPANS.__getitem__, pairs) if end <= _SHORT else pairs)
 
 
 @dataclass
 class PieceRow:
-    """The pieces of many words in one row: `ids`, and `counts`, how many each word is; `sizes`, how many characters
-    begin in each piece, and `overlaps`, by how many it begins before the end of the last one."""
+    """The pieces of many words in one row: `ids`; `ends`, where each word ends in it, with a zero in front; `sizes`,
+    how many characters begin in each piece, and `overlaps`, by how many it begins before the end of the last one
+    (None: by none)."""
 
-    ids: list[int]
-    counts: list[int]
+    ids: Sequence[int]
+    ends: Sequence[int]
     sizes: Iterable[int]
-    overlaps: Iterable[int]
+    overlaps: Iterable[int] | None = None
+
+    def counts(self) -> list[int]:
+        """How many pieces each word is."""
+        return list(map(sub, self.ends[1:], self.ends))
 
     def ids_of(self, groups: Iterable[int]) -> list[tuple[int, ...]]:
         """The ids of so many words each."""
-        pieces = self._ends(groups)
-        ids = self.ids
-        return [tuple(ids[a:b]) for a, b in pairwise(pieces)]
+        ids = tuple(self.ids)
+        return [ids[a:b] for a, b in pairwise(self._ends(groups))]
 
-    def cuts_of(self, groups: Sequence[int]) -> list[Cut]:
-        """Of stretches that are so many words each, one behind the other."""
-        ids, counts, sizes = self.ids, self.counts, list(self.sizes)
+    def whole(self) -> tuple[tuple[int, ...], tuple[Span, ...]]:
+        """The ids and the spans of all words, one behind the other."""
+        cut = self.cuts_of([len(self.ends) - 1])[0]
+        bounds = bounds_of(cut)
+        return cut[0], tuple(zip(bounds[::2], bounds[1::2], strict=True))
+
+    def cuts_of(self, groups: Sequence[int], before: int = 0) -> list[Cut]:
+        """Of stretches that are so many words each, one behind the other, and begin with so many other characters."""
+        ids, counts = tuple(self.ids), tuple(self.counts())
         pieces = self._ends(groups)
-        totals = list(accumulate(sizes, initial=0))
-        begins = chain.from_iterable(map(repeat, map(totals.__getitem__, pieces), map(sub, pieces[1:], pieces)))
-        lasts = list(map(sub, totals[1:], begins))
-        firsts = map(sub, map(sub, lasts, sizes), self.overlaps)
-        bounds = list(chain.from_iterable(zip(firsts, lasts, strict=True)))
+        steps = [0] * (2 * len(ids))
+        steps[1::2] = self.sizes
+        if self.overlaps is not None:
+            steps[::2] = [-overlap for overlap in self.overlaps]
+            steps[1::2] = map(sub, steps[1::2], steps[::2])
+        if before:
+            for piece in set(pieces[:-1]) - {len(ids)}:
+                steps[2 * piece] += before
+        row = array(_INTEGER, steps).tobytes()
         return [
-            (tuple(ids[a:b]), tuple(bounds[2 * a:2 * b]), tuple(counts[first:last]))
+            (ids[a:b], row[_PAIR * a:_PAIR * b], counts[first:last])
             for (a, b), (first, last) in zip(pairwise(pieces), pairwise(accumulate(groups, initial=0)), strict=True)
         ]
 
     def _ends(self, groups: Iterable[int]) -> list[int]:
         """Where groups of words end, with a zero in front."""
-        ends = list(accumulate(self.counts, initial=0))
-        return list(map(ends.__getitem__, accumulate(groups, initial=0)))
-
-
-def counts_between(row: Sequence[int], mark: int) -> list[int]:
-    """How many there are before each mark, the last of which ends the row."""
-    counts: list[int] = []
-    start = 0
-    while start < len(row):
-        end = row.index(mark, start)
-        counts.append(end - start)
-        start = end + 1
-    return counts
+        return list(map(self.ends.__getitem__, accumulate(groups, initial=0)))
 
 
 def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:
     """Of stretches that begin at `begins` (which may be more) as one."""
-    ids, bounds, sizes = _rows(cuts, begins)
-    return tuple(ids), tuple(bounds), tuple(sizes)
+    return cut_of(_ids(cuts), list(_bounds(cuts, begins)), _sizes(cuts))
 
 
-def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
-    """Of stretches that begin at `begins` (which may be more)."""
-    ids, bounds, sizes = _rows(cuts, begins)
-    return Details(list(ids), list(zip(bounds, bounds, strict=True)), list(sizes))
-
-
-def _rows(cuts: Sequence[Cut], begins: Iterable[int]) -> tuple[Iterable[int], Iterator[int], Iterable[int]]:
-    within = list(map(_BOUNDS, cuts))
-    shifts = chain.from_iterable(map(repeat, begins, map(len, within)))
-    bounds = map(add, shifts, chain.from_iterable(within))
-    return chain.from_iterable(map(_IDS, cuts)), bounds, chain.from_iterable(map(_SIZES, cuts))
+def gathered(cuts: Sequence[Cut], begins: Iterable[int], end: int) -> Details:
+    """Of stretches that begin at `begins` (which may be more), in a text that ends at `end`."""
+    return Details(_ids(cuts), spans_of(_bounds(cuts, begins), end), partial(_sizes, cuts))
 
 
 def moved(cut: Cut, origins: Sequence[int]) -> Cut:
     """With bounds in the text whose characters `origins` are."""
-    ids, bounds, sizes = cut
+    bounds = bounds_of(cut)
     after = [0, *(origin + 1 for origin in origins)]
-    starts, ends = map(origins.__getitem__, bounds[::2]), map(after.__getitem__, bounds[1::2])
-    return ids, tuple(chain.from_iterable(zip(starts, ends, strict=True))), sizes
+    bounds[::2] = map(origins.__getitem__, bounds[::2])
+    bounds[1::2] = map(after.__getitem__, bounds[1::2])
+    return cut_of(cut[0], bounds, cut[2])
+
+
+def placed(found: Details, origins: Sequence[int]) -> Details:
+    """The same with offsets in the text whose characters `origins` are."""
+    found.offsets[:] = [(origins[first], origins[last - 1] + 1) for first, last in found.offsets]
+    return found
+
+
+def behind_blank(cut: Cut, length: int) -> Cut:
+    """Of a stretch of `length` characters together with a blank before it. It ends where the stretch does."""
+    ids, row, sizes = cut
+    steps = array(_INTEGER, row)
+    rest = length + 1 - sum(steps)
+    if steps:
+        steps[0] += 1
+        rest -= 1
+    if rest:
+        ids = (*ids, _NOTHING)
+        steps.extend((rest, 0))
+    return ids, steps.tobytes(), sizes
+
+
+def gathered_behind_blanks(cuts: Sequence[Cut], start: int, end: int) -> Details:
+    """Of stretches that have a blank before each, in a text that begins at `start` with the first stretch."""
+    bounds = accumulate(array(_INTEGER, b"".join(map(_STEPS, cuts))), initial=start - 1)
+    ids, spans = _ids(cuts), spans_of(islice(bounds, 1, None), end)
+    if _NOTHING in ids:
+        kept = list(map(_NOTHING.__ne__, ids))
+        ids, spans = list(compress(ids, kept)), list(compress(spans, kept))
+    return Details(ids, spans, partial(_sizes, cuts))
+
+
+def _ids(cuts: Sequence[Cut]) -> list[int]:
+    return list(chain.from_iterable(map(_IDS, cuts)))
+
+
+def _sizes(cuts: Sequence[Cut]) -> list[int]:
+    return list(chain.from_iterable(map(_SIZES, cuts)))
+
+
+def _bounds(cuts: Sequence[Cut], begins: Iterable[int]) -> Iterator[int]:
+    rows = list(map(_STEPS, cuts))
+    counts = list(map(floordiv, map(len, rows), repeat(array(_INTEGER).itemsize)))
+    run = list(accumulate(array(_INTEGER, b"".join(rows)), initial=0))  # with nothing between stretches
+    shifts = map(sub, begins, map(run.__getitem__, accumulate(counts, initial=0)))
+    return map(add, run[1:], chain.from_iterable(map(repeat, shifts, counts)))

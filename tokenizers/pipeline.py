@@ -8,7 +8,7 @@ from itertools import chain, islice, repeat
 from typing import Protocol
 
 from .cache import Cache
-from .cuts import Cut, Details, Span, cut_of, gathered
+from .cuts import Cut, Details, Span, bounds_of, cut_of, gathered
 
 LONGEST_WORD = 64  # characters; longer ones seldom come back
 _TOGETHER = 16  # texts whose new words are cut together
@@ -106,7 +106,7 @@ class WordPipeline:
             return self._by_character(words, begins, origins)
         shift = origins.start
         begins = [begin + shift for begin in begins] if shift else begins
-        result = gathered(self._word_cuts.of(words), begins)
+        result = gathered(self._word_cuts.of(words), begins, origins.stop)
         if words and (begins[0] < shift or (start == 0 and self.trim is not None and words[0][0] == " ")):
             first = self._first(words[0], begins[0] - shift, shift)
             result.offsets[:len(first)] = first
@@ -114,8 +114,8 @@ class WordPipeline:
 
     def _cut_word(self, word: str) -> Cut:
         ids, spans = self.model.cut(word)
-        ids, bounds, sizes = cut_of(ids, spans, (len(ids),))
-        return ids, bounds if self.trim is None else self.trim.word(word, bounds), sizes
+        bounds = tuple(chain.from_iterable(spans))
+        return cut_of(ids, bounds if self.trim is None else self.trim.word(word, bounds), (len(ids),))
 
     def _ids_of_each(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         return self.model.row(words).ids_of(repeat(1, len(words)))
@@ -125,7 +125,9 @@ class WordPipeline:
         if self.trim is None:
             return cuts
         trim = self.trim.word
-        return [(ids, trim(word, bounds), sizes) for word, (ids, bounds, sizes) in zip(words, cuts, strict=True)]
+        return [
+            cut_of(cut[0], trim(word, tuple(bounds_of(cut))), cut[2]) for word, cut in zip(words, cuts, strict=True)
+        ]
 
     def _first(self, word: str, begin: int, shift: int) -> list[Span]:
         """The spans of the first word: an added character belongs to the one behind it, and blanks at the very start

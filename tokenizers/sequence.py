@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
 
 from .added_tokens import AddedVocabulary, lower_one_by_one
-from .cuts import Details, Span
+from .cuts import Details, Span, joined_details
 from .pipeline import Pipeline
 
 Source = str | Sequence[str]  # a text, or its words
@@ -62,15 +62,10 @@ class TextEncoder:
         ]
 
     def details(self, source: Source) -> Details:
-        result = Details([], [], [])
         if isinstance(source, str):
-            self._text_details(source, result)
-        else:
-            for word in source:
-                self._text_details(word, part := Details([], [], []))
-                part.sizes = [len(part.ids)]
-                result.extend(part)
-        return result
+            return self._text_details(source)
+        parts = list(map(self._text_details, source))
+        return joined_details([Details(part.ids, part.offsets, [len(part.ids)]) for part in parts])
 
     def _plain_ids(self, text: str, base: int) -> list[int]:
         if not self.added.searches(normalized=True):
@@ -84,37 +79,37 @@ class TextEncoder:
                 ids.append(token)
         return ids
 
-    def _text_details(self, source: str, result: Details) -> None:
-        if self.lowercase and (lowered := self.added.lowered(source)) != source:
-            self._found_details(lowered, part := Details([], [], []))
-            if len(lowered) > len(source):
-                origins = [i for i, c in enumerate(source) for _ in lower_one_by_one(c)]
-                part.offsets[:] = [(origins[a], origins[b - 1] + 1) if a < b else (0, 0) for a, b in part.offsets]
-            result.extend(part)
-        else:
-            self._found_details(source, result)
+    def _text_details(self, source: str) -> Details:
+        if not self.lowercase or (lowered := self.added.lowered(source)) == source:
+            return self._found_details(source)
+        found = self._found_details(lowered)
+        if len(lowered) > len(source):
+            origins = [i for i, c in enumerate(source) for _ in lower_one_by_one(c)]
+            found.offsets[:] = [(origins[a], origins[b - 1] + 1) if a < b else (0, 0) for a, b in found.offsets]
+        return found
 
-    def _found_details(self, source: str, result: Details) -> None:
-        if not result.ids and not self.added.occur(source) and not self.added.searches(normalized=True):
-            result.extend(self.pipeline.details(source))
-            return
+    def _found_details(self, source: str) -> Details:
+        if not self.added.occur(source) and not self.added.searches(normalized=True):
+            return self.pipeline.details(source)
+        parts: list[Details] = []
         for start, end, token in self.added.split(source, normalized=False):
             if token is not None:
-                result.extend(Details([token], [self._trim(source[start:end], (start, end))], [1]))
+                parts.append(Details([token], [self._trim(source[start:end], (start, end))], [1]))
             elif self.added.searches(normalized=True):
-                self._normalized_details(source[start:end], start, result)
+                parts += self._normalized_details(source[start:end], start)
             else:
-                result.extend(self.pipeline.details(source[start:end], start))
+                parts.append(self.pipeline.details(source[start:end], start))
+        return joined_details(parts)
 
-    def _normalized_details(self, source: str, base: int, result: Details) -> None:
+    def _normalized_details(self, source: str, base: int) -> Iterator[Details]:
         text, places = self.pipeline.normalizer.align(source)
         origins = [place + base for place in places]
         for start, end, token in self.added.split(text, normalized=True):
             if token is not None:
                 span = self._trim(text[start:end], (origins[start], origins[end - 1] + 1))
-                result.extend(Details([token], [span], [1]))
+                yield Details([token], [span], [1])
             else:
-                result.extend(self.pipeline.details(text[start:end], base + start, origins[start:end]))
+                yield self.pipeline.details(text[start:end], base + start, origins[start:end])
 
 
 class EncodedSequence:

@@ -2,21 +2,24 @@
 arXiv:1609.08144).
 
 The sentencepiece library finds the symbols that a user has defined in just this way. So each piece is such a symbol,
-pieces that begin a word together with a mark, and a mark stands before each word.
+pieces that begin a word together with a mark, and the mark stands before each word. It is a symbol, too, found where
+no piece begins the word.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, islice, repeat
+from itertools import accumulate, compress, count, repeat
+from operator import not_
 
 from ..errors import TokenizerError
-from .cuts import PieceRow, Span, counts_between
+from .cuts import PieceRow, Span
 from .library_model import CHARACTERS, FOUND_FIRST, UNKNOWN, processor
 
-_TOGETHER = 64  # words
-_NESTED = 64  # how many pieces that begin one another the library tells apart
+_TOGETHER = 512  # words
+_NESTED = 63  # how many pieces that begin one another the library tells apart, with the mark as one more
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")  # what the library does not find in text
 
 
@@ -39,9 +42,9 @@ class WordPiece:
             )
         self.continuing_prefix = continuing_prefix
         self.max_word_length = max_word_length
-        # Two characters that no piece has, so that no piece covers a word that has one of them.
+        # A character that no piece has, and so no word that pieces cover.
         known = set().union(*vocabulary)
-        self._begin, self._end = islice((c for c in map(chr, range(0xE000, 0xF900)) if c not in known), 2)
+        self._mark = next(c for c in map(chr, range(0xE000, 0xF900)) if c not in known)
         first = {piece: number for piece, number in vocabulary.items() if piece and not _UNUSABLE.search(piece)}
         cut = len(continuing_prefix)
         later = {
@@ -50,12 +53,15 @@ class WordPiece:
         }
         for pieces in (first, later):
             _check_nesting(pieces)
+        # Codes: pieces that begin a word, a mark that begins none, pieces that go on, what no piece covers.
         self._unknown_id = vocabulary[unknown]
-        self._ids = [*first.values(), *later.values(), self._unknown_id]
-        self._sizes = [*map(len, first), *map(len, later), 0]
-        self._unknown, self._mark = len(self._ids) - 1, len(self._ids)
-        texts = [text.encode() for text in (*map(self._begin.__add__, first), *later, self._begin, self._end)]
-        odd = {self._unknown: (texts[self._unknown], UNKNOWN)}
+        self._bare, self._lost = len(first), len(first) + 1 + len(later)
+        self._ids = [*first.values(), self._unknown_id, *later.values(), self._unknown_id]
+        self._sizes = [*map(len, first), 0, *map(len, later), 0]
+        self._begins = [*repeat(True, len(first) + 1), *repeat(False, len(later) + 1)]
+        texts = [text.encode() for text in (*map(self._mark.__add__, ("", *first)), *later, 2 * self._mark)]
+        texts.insert(self._bare, texts.pop(0))
+        odd = {self._lost: (texts[self._lost], UNKNOWN)}
         self._library = processor(CHARACTERS, texts, repeat(FOUND_FIRST), len(FOUND_FIRST), odd)
 
     def ids(self, word: str) -> tuple[int, ...]:
@@ -64,39 +70,44 @@ class WordPiece:
 
     def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
         """Them and the (start, end) of each piece in `word`."""
-        ids, bounds, _ = self.row([word]).cuts_of([1])[0]
-        return ids, tuple(zip(bounds[::2], bounds[1::2], strict=True))
+        return self.row([word]).whole()
 
     def row(self, words: Sequence[str]) -> PieceRow:
         """The pieces of many words, much faster than one by one."""
-        marked: list[int] = []
+        codes: list[int] = []
+        mark, hopeful = self._mark, self._hopeful(words)
         for start in range(0, len(words), _TOGETHER):
-            marked += self._together(words[start:start + _TOGETHER])
-        counts, codes = counts_between(marked, self._mark), list(filter(self._mark.__ne__, marked))
+            codes += self._library.encode(mark + mark.join(hopeful[start:start + _TOGETHER]))
         ids, sizes = list(map(self._ids.__getitem__, codes)), list(map(self._sizes.__getitem__, codes))
-        if self._unknown in codes:
-            ends = list(accumulate(counts))
-            for number in reversed(range(len(words))):  # backwards, so that places before stay what they are
-                end = ends[number]
-                start = end - counts[number]
-                if self._unknown in codes[start:end]:
-                    ids[start:end], sizes[start:end], counts[number] = [self._unknown_id], [len(words[number])], 1
-        return PieceRow(ids, counts, sizes, repeat(0))
+        ends = [*compress(count(), map(self._begins.__getitem__, codes)), len(codes)]
+        if self._lost in codes or self._bare in codes:
+            return self._with_unknown(words, PieceRow(ids, ends, sizes))
+        return PieceRow(ids, ends, sizes)
 
-    def _together(self, words: Sequence[str]) -> list[int]:
-        begin, end = self._begin, self._end
-        text = f"{begin}{(end + begin).join(words)}{end}"
-        if (
-            max(map(len, words)) > self.max_word_length or text.count(begin) + text.count(end) > 2 * len(words)
-            or _UNUSABLE.search(text)
-        ):
-            words = [begin if self._hopeless(word) else word for word in words]
-            text = f"{begin}{(end + begin).join(words)}{end}"
-        return self._library.encode(text)
+    def _hopeful(self, words: Sequence[str]) -> Sequence[str]:
+        """The words, empty ones in place of those that pieces cannot cover, or that the library cannot take."""
+        longest, mark, text = self.max_word_length, self._mark, "".join(words)
+        if max(map(len, words), default=0) <= longest and mark not in text and not _UNUSABLE.search(text):
+            return words
+        return [
+            "" if len(word) > longest or mark in word or _UNUSABLE.search(word) is not None else word for word in words
+        ]
 
-    def _hopeless(self, word: str) -> bool:
-        odd = self._begin in word or self._end in word or _UNUSABLE.search(word) is not None
-        return odd or len(word) > self.max_word_length
+    def _with_unknown(self, words: Sequence[str], row: PieceRow) -> PieceRow:
+        """A word of which pieces cover only a part, which have no size, is one unknown piece."""
+        counts = row.counts()
+        ids: list[int] = []
+        sizes: list[int] = []
+        done = 0
+        for word in sorted({bisect_right(row.ends, place) - 1 for place in compress(count(), map(not_, row.sizes))}):
+            start, end = row.ends[word:word + 2]
+            ids += [*row.ids[done:start], self._unknown_id]
+            sizes += [*row.sizes[done:start], len(words[word])]
+            counts[word] = 1
+            done = end
+        ids += row.ids[done:]
+        sizes += row.sizes[done:]
+        return PieceRow(ids, list(accumulate(counts, initial=0)), sizes)
 
 
 def _check_nesting(pieces: Mapping[str, int]) -> None:
