@@ -39,11 +39,13 @@ class Cache(dict):
             return found
         new = list(set(compress(keys, map(not_, found))))
         values = dict(zip(new, self._compute_all(new), strict=True))
-        kept = values if self._longest is None else {key: values[key] for key in new if len(key) <= self._longest}
+        kept = values
+        if self._longest is not None and max(map(len, new)) > self._longest:
+            kept = {key: values[key] for key in new if len(key) <= self._longest}
         if len(self) + len(kept) > self._limit:
             self.clear()
         self.update(kept)
-        return [values[key] if value is None else value for key, value in zip(keys, found, strict=True)]
+        return list(map(values.get, keys, found))
 
     def __missing__(self, key: Any) -> Any:
         value = self._compute(key)

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from itertools import chain
 
 from .cache import Cache
-from .cuts import Cut, Details, behind_blank, bounds_of, cut_of, gathered, gathered_behind_blanks, joined, moved, placed
+from .cuts import (
+    Cut,
+    Details,
+    behind_blank,
+    bounds_of,
+    gathered,
+    gathered_behind_blanks,
+    joined,
+    moved,
+    placed,
+    with_bounds,
+)
 from .pipeline import LONGEST_WORD, Model, Normalizer, WordPipeline
 from .word_chain import Piece, WordChain
 
@@ -43,7 +54,7 @@ class ChainPipeline(WordPipeline):
             if self._by_stretches:
                 cuts = list(map(self._stretch_cuts.__getitem__, text.split(" ")))
                 if None not in cuts:
-                    return gathered_behind_blanks(cuts, start, start + len(text))
+                    return gathered_behind_blanks(cuts, start)
             text, places = self.normalizer.align(text)
             origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
         pieces = self.pre_tokenizer.pieces(text, start == 0)
@@ -87,11 +98,11 @@ def _behind(cut: Cut, added: int) -> Cut:
     """Of a word whose first characters were added."""
     if not added:
         return cut
-    return cut_of(cut[0], [max(bound - added, at % 2) for at, bound in enumerate(bounds_of(cut))], cut[2])
+    return with_bounds(cut, [max(bound - added, at % 2) for at, bound in enumerate(bounds_of(cut))])
 
 
 def _placed(cuts: Sequence[Cut], pieces: Sequence[Piece], origins: Sequence[int]) -> Details:
     """Of pieces of a text whose characters come from `origins`."""
     if isinstance(origins, range):
-        return gathered(cuts, [begin + origins.start for _, begin, _ in pieces], origins.stop)
-    return placed(gathered(cuts, [begin for _, begin, _ in pieces], len(origins)), origins)
+        return gathered(cuts, [begin + origins.start for _, begin, _ in pieces])
+    return placed(gathered(cuts, [begin for _, begin, _ in pieces]), origins)

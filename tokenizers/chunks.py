@@ -7,16 +7,18 @@ most of the work is looking them up.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import accumulate, chain, islice, repeat
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain, count, islice, repeat
 
 from .cache import Cache
-from .cuts import NO_CUT, Cut, Details, behind_blank, cut_of, gathered_behind_blanks, joined, moved, placed
+from .cuts import Cut, Details, cut_of, cuts_behind_blanks, gathered_behind_blanks, placed
 from .normalizer import BasicNormalizer
 from .pipeline import LONGEST_WORD, Model
 from .pre_tokenizer import WhitespacePunctuation
 
 LONGEST_CHUNK = 32  # longer ones seldom come back
+_MOVES = "\ud800"  # a character that may also stand in a text
+_NO_LETTERS = {ord(" "): None, ord("\n"): None}
 _WORD = re.compile(r"[^ ]+")
 _PYTHON_SPACES = [chr(point) for point in range(0x3001) if chr(point).isspace()]
 
@@ -26,8 +28,9 @@ class ChunkPipeline:
 
     def __init__(self, normalizer: BasicNormalizer, pre_tokenizer: WhitespacePunctuation, model: Model) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
-        self._uneven: set[str] = set()  # characters seen that become none, or more than one, or separate words
         self._table = Cache(self._replacement)
+        self._letters = Cache(self._count_letters)
+        self._marked = Cache(self._with_mark)
         self._by_row = getattr(model, "row", None) is not None
         ids_of_each, cut_each = (self._ids_of_words, self._cut_each_word) if self._by_row else (None, None)
         self._word_ids = Cache(model.ids, longest=LONGEST_WORD, compute_all=ids_of_each)
@@ -38,14 +41,13 @@ class ChunkPipeline:
         self._split = str.split if not any(self._spaced(ord(c)).strip(" ") for c in _PYTHON_SPACES) else _WORD.findall
         # What separates words as a blank does, so that no chunk has it; a line feed separates chunks instead.
         self._blanks = [c for c in _PYTHON_SPACES if c != " " and self._spaced(ord(c)) == " "]
-        self._uneven.discard("\n")
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         return list(chain.from_iterable(self._chunk_ids.of(self._chunks(text))))
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         begin = start if origins is None else 0
-        found = gathered_behind_blanks(self._chunk_cuts.of(self._chunks(text)), begin, begin + len(text))
+        found = gathered_behind_blanks(self._chunk_cuts.of(self._chunks(text)), begin)
         return found if origins is None else placed(found, origins)
 
     def _chunks(self, text: str) -> list[str]:
@@ -59,13 +61,19 @@ class ChunkPipeline:
     def _spaced(self, point: int) -> str:
         """What a character becomes once words are set apart by blanks."""
         cut = self.pre_tokenizer
-        spaced = "".join(
+        return "".join(
             " " if cut.separates(part) else f" {part} " if cut.isolates(part) else part
             for part in self.normalizer.table[point]
         )
-        if len(spaced.replace(" ", "")) != 1:
-            self._uneven.add(chr(point))
-        return spaced
+
+    def _count_letters(self, point: int) -> int:
+        """How many characters of words a character becomes."""
+        return len(self._table[point].translate(_NO_LETTERS))
+
+    def _with_mark(self, point: int) -> str:
+        """With a mark where what a text becomes is not one character for each, in this order."""
+        even = point == ord("\n") or (self._letters[point] == 1 and not self._depends(chr(point)))
+        return self._table[point] if even else _MOVES
 
     def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
         return self._ids_of_each([chunk])[0]
@@ -96,43 +104,37 @@ class ChunkPipeline:
 
     def _cut_each(self, chunks: Sequence[str]) -> list[Cut]:
         """Of chunks with a blank before each."""
-        text = "\n".join(chunks)
-        lines = text.translate(self._table).split("\n")
-        moving = [place for place, chunk in enumerate(chunks) if self._moves(chunk)] if self._moves(text) else []
-        for place in moving:
-            lines[place] = ""
+        if not self._by_row:
+            return self._cut_moving(chunks)
+        spaced = "\n".join(chunks).translate(self._marked)
+        lines = spaced.split("\n")
+        moving: list[int] = []
+        if _MOVES in spaced or "" in lines:
+            moving = [place for place, line in enumerate(lines) if not line or _MOVES in line]
+            for place in moving:
+                lines[place] = ""
         words = list(map(self._split, lines))
-        found = (
-            self.model.row(list(chain.from_iterable(words))).cuts_of(list(map(len, words)), before=1) if self._by_row
-            else [behind_blank(self._cut_words(each), len(chunk)) for each, chunk in zip(words, chunks, strict=True)]
-        )
-        for place, cut in zip(moving, self._cut_moving([chunks[place] for place in moving]), strict=True):
-            found[place] = behind_blank(cut, len(chunks[place]))
-        if "" in chunks:
-            found[chunks.index("")] = behind_blank(NO_CUT, 0)
+        found = self.model.row(list(chain.from_iterable(words))).cuts_of(list(map(len, words)), before=1)
+        if moving:
+            for place, cut in zip(moving, self._cut_moving([chunks[place] for place in moving]), strict=True):
+                found[place] = cut
         return found
-
-    def _moves(self, text: str) -> bool:
-        """Whether what a text becomes is not one character for each, in this order. (The table must have seen it.)"""
-        return not self._uneven.isdisjoint(text) or self._depends(text)
-
-    def _cut_words(self, words: Sequence[str]) -> Cut:
-        """Of words that stand one behind the other."""
-        cuts = list(map(self._word_cuts.__getitem__, words))
-        return cuts[0] if len(cuts) == 1 else joined(cuts, accumulate(map(len, words), initial=0))
 
     def _cut_moving(self, chunks: Sequence[str]) -> list[Cut]:
         """Of chunks whose characters may change places, and become none or several."""
-        aligned = [
-            self.normalizer.align(chunk) if self._depends(chunk) else (chunk, range(len(chunk))) for chunk in chunks
-        ]
-        parts = [list(map(self._table.__getitem__, map(ord, text))) for text, _ in aligned]
-        words = [list(_WORD.finditer("".join(each))) for each in parts]
-        cuts = iter(self._word_cuts.of([word.group() for each in words for word in each]))
-        return [
-            moved(
-                joined(list(islice(cuts, len(each))), [word.start() for word in each]),
-                [origin for part, origin in zip(made, origins, strict=True) for _ in part],
-            )
-            for each, made, (_, origins) in zip(words, parts, aligned, strict=True)
-        ]
+        text = "\n".join(chunks)
+        places: Iterable[int] = count()  # where the characters of the text come from
+        if self._depends(text):
+            aligned = [
+                self.normalizer.align(chunk) if self._depends(chunk) else (chunk, range(len(chunk))) for chunk in chunks
+            ]
+            text = "\n".join(part for part, _ in aligned)
+            begins = accumulate((len(chunk) + 1 for chunk in chunks), initial=0)
+            places = [
+                begin + place for (_, origins), begin in zip(aligned, begins, strict=False) for place in (*origins, 0)
+            ]
+        words = list(map(self._split, text.translate(self._table).split("\n")))
+        origins = list(chain.from_iterable(map(repeat, places, map(self._letters.__getitem__, map(ord, text)))))
+        row = list(chain.from_iterable(words))
+        begins = accumulate(map(len, row), initial=0)
+        return cuts_behind_blanks(self._word_cuts.of(row), begins, map(len, words), origins, map(len, chunks))

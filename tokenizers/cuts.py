@@ -9,21 +9,17 @@ from functools import cached_property, partial
 from itertools import accumulate, chain, compress, count, islice, pairwise, repeat
 from operator import add, floordiv, itemgetter, sub
 
-from .cache import Cache
-
 Span = tuple[int, int]
-#: Of one stretch: ids; steps, bytes of an array, which join quickly and cost the garbage collector nothing: for each id
-#: how far behind the end of the one before (or the beginning of the stretch) it begins, and its length; and how many
-#: ids each word is.
-Cut = tuple[tuple[int, ...], bytes, tuple[int, ...]]
+#: Of one stretch: ids; steps, for each id how far behind the end of the one before (or the beginning of the stretch) it
+#: begins, and its length; and how many ids each word is. Both are arrays as bytes, which join quickly and cost the
+#: garbage collector nothing.
+Cut = tuple[tuple[int, ...], bytes, bytes]
 
-NO_CUT: Cut = (), b"", ()
 _IDS, _STEPS, _SIZES = map(itemgetter, range(3))
 _INTEGER = "q"
-_PAIR = 2 * array(_INTEGER).itemsize  # bytes of the two steps of an id
+_SIZE = array(_INTEGER).itemsize
+_PAIR = 2 * _SIZE  # bytes of the two steps of an id
 _NOTHING = -1  # the id of what has none, the end of a stretch behind its last piece
-_SHORT = 0  # characters of a text whose spans are likely to be those of other texts
-_SPANS = Cache(tuple)
 
 
 class Details:
@@ -54,19 +50,19 @@ def joined_details(parts: Sequence[Details]) -> Details:
 
 def cut_of(ids: Iterable[int], bounds: Sequence[int], sizes: Iterable[int]) -> Cut:
     """From the start and the end of each id within the stretch, all in one row."""
-    return tuple(ids), array(_INTEGER, map(sub, bounds, chain((0,), bounds))).tobytes(), tuple(sizes)
+    return tuple(ids), _steps(bounds), _packed(sizes)
+
+
+def with_bounds(cut: Cut, bounds: Sequence[int]) -> Cut:
+    return cut[0], _steps(bounds), cut[2]
 
 
 def bounds_of(cut: Cut) -> list[int]:
     return list(accumulate(array(_INTEGER, cut[1])))
 
 
-def spans_of(bounds: Iterable[int], end: int) -> list[Span]:
-    """The pairs of starts and ends in a text that ends at `end`. Short texts share them, as most are the same: making
-    new ones, and looking through them for garbage, takes longer."""
-    bounds = iter(bounds)
-    pairs = zip(bounds, bounds, strict=True)
-    return list(map(_SPANS.__getitem__, pairs) if end <= _SHORT else pairs)
+def _spans(bounds: Iterator[int]) -> list[Span]:
+    return list(zip(bounds, bounds, strict=True))
 
 
 @dataclass
@@ -87,7 +83,8 @@ class PieceRow:
     def ids_of(self, groups: Iterable[int]) -> list[tuple[int, ...]]:
         """The ids of so many words each."""
         ids = tuple(self.ids)
-        return [ids[a:b] for a, b in pairwise(self._ends(groups))]
+        pieces = list(map(self.ends.__getitem__, accumulate(groups, initial=0)))
+        return [ids[a:b] for a, b in pairwise(pieces)]
 
     def whole(self) -> tuple[tuple[int, ...], tuple[Span, ...]]:
         """The ids and the spans of all words, one behind the other."""
@@ -97,8 +94,9 @@ class PieceRow:
 
     def cuts_of(self, groups: Sequence[int], before: int = 0) -> list[Cut]:
         """Of stretches that are so many words each, one behind the other, and begin with so many other characters."""
-        ids, counts = tuple(self.ids), tuple(self.counts())
-        pieces = self._ends(groups)
+        ids, counts = tuple(self.ids), _packed(self.counts())
+        words = list(accumulate(groups, initial=0))
+        pieces = list(map(self.ends.__getitem__, words))
         steps = [0] * (2 * len(ids))
         steps[1::2] = self.sizes
         if self.overlaps is not None:
@@ -107,15 +105,11 @@ class PieceRow:
         if before:
             for piece in set(pieces[:-1]) - {len(ids)}:
                 steps[2 * piece] += before
-        row = array(_INTEGER, steps).tobytes()
+        row = _packed(steps)
         return [
-            (ids[a:b], row[_PAIR * a:_PAIR * b], counts[first:last])
-            for (a, b), (first, last) in zip(pairwise(pieces), pairwise(accumulate(groups, initial=0)), strict=True)
+            (ids[a:b], row[_PAIR * a:_PAIR * b], counts[_SIZE * first:_SIZE * last])
+            for a, b, first, last in zip(pieces, pieces[1:], words, words[1:], strict=False)
         ]
-
-    def _ends(self, groups: Iterable[int]) -> list[int]:
-        """Where groups of words end, with a zero in front."""
-        return list(map(self.ends.__getitem__, accumulate(groups, initial=0)))
 
 
 def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:
@@ -123,9 +117,9 @@ def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:
     return cut_of(_ids(cuts), list(_bounds(cuts, begins)), _sizes(cuts))
 
 
-def gathered(cuts: Sequence[Cut], begins: Iterable[int], end: int) -> Details:
-    """Of stretches that begin at `begins` (which may be more), in a text that ends at `end`."""
-    return Details(_ids(cuts), spans_of(_bounds(cuts, begins), end), partial(_sizes, cuts))
+def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
+    """Of stretches that begin at `begins` (which may be more)."""
+    return Details(_ids(cuts), _spans(_bounds(cuts, begins)), partial(_sizes, cuts))
 
 
 def moved(cut: Cut, origins: Sequence[int]) -> Cut:
@@ -134,7 +128,7 @@ def moved(cut: Cut, origins: Sequence[int]) -> Cut:
     after = [0, *(origin + 1 for origin in origins)]
     bounds[::2] = map(origins.__getitem__, bounds[::2])
     bounds[1::2] = map(after.__getitem__, bounds[1::2])
-    return cut_of(cut[0], bounds, cut[2])
+    return with_bounds(cut, bounds)
 
 
 def placed(found: Details, origins: Sequence[int]) -> Details:
@@ -157,14 +151,50 @@ def behind_blank(cut: Cut, length: int) -> Cut:
     return ids, steps.tobytes(), sizes
 
 
-def gathered_behind_blanks(cuts: Sequence[Cut], start: int, end: int) -> Details:
+def cuts_behind_blanks(
+    words: Sequence[Cut], begins: Iterable[int], groups: Iterable[int], origins: Sequence[int], lengths: Iterable[int]
+) -> list[Cut]:
+    """Of stretches with a blank before each, that are so many words and characters each. `origins`: where the
+    characters that words are made of come from in the text of all stretches; `begins`: where words begin among them."""
+    bounds = list(_bounds(words, begins))
+    bounds[::2] = map(origins.__getitem__, bounds[::2])
+    bounds[1::2] = [origins[bound - 1] + 1 for bound in bounds[1::2]]
+    steps = array(_INTEGER, map(sub, bounds, chain((0,), bounds)))
+    ids, sizes = tuple(_ids(words)), b"".join(map(_SIZES, words))
+    ends = list(accumulate(map(len, map(_IDS, words)), initial=0))
+    found: list[Cut] = []
+    begin = 0
+    for (first, last), length in zip(pairwise(accumulate(groups, initial=0)), lengths, strict=True):
+        a, b = ends[first], ends[last]
+        rest = length + 1
+        if a < b:
+            steps[2 * a] = bounds[2 * a] - begin + 1
+            rest = begin + length - bounds[2 * b - 1]
+        row = steps[2 * a:2 * b].tobytes()
+        found.append((
+            (*ids[a:b], _NOTHING) if rest else ids[a:b], row + _packed((rest, 0)) if rest else row,
+            sizes[_SIZE * first:_SIZE * last],
+        ))
+        begin += length + 1
+    return found
+
+
+def gathered_behind_blanks(cuts: Sequence[Cut], start: int) -> Details:
     """Of stretches that have a blank before each, in a text that begins at `start` with the first stretch."""
     bounds = accumulate(array(_INTEGER, b"".join(map(_STEPS, cuts))), initial=start - 1)
-    ids, spans = _ids(cuts), spans_of(islice(bounds, 1, None), end)
+    ids, spans = _ids(cuts), _spans(islice(bounds, 1, None))
     if _NOTHING in ids:
         kept = list(map(_NOTHING.__ne__, ids))
         ids, spans = list(compress(ids, kept)), list(compress(spans, kept))
     return Details(ids, spans, partial(_sizes, cuts))
+
+
+def _steps(bounds: Sequence[int]) -> bytes:
+    return _packed(map(sub, bounds, chain((0,), bounds)))
+
+
+def _packed(numbers: Iterable[int]) -> bytes:
+    return array(_INTEGER, numbers).tobytes()
 
 
 def _ids(cuts: Sequence[Cut]) -> list[int]:
@@ -172,12 +202,12 @@ def _ids(cuts: Sequence[Cut]) -> list[int]:
 
 
 def _sizes(cuts: Sequence[Cut]) -> list[int]:
-    return list(chain.from_iterable(map(_SIZES, cuts)))
+    return array(_INTEGER, b"".join(map(_SIZES, cuts))).tolist()
 
 
 def _bounds(cuts: Sequence[Cut], begins: Iterable[int]) -> Iterator[int]:
     rows = list(map(_STEPS, cuts))
-    counts = list(map(floordiv, map(len, rows), repeat(array(_INTEGER).itemsize)))
+    counts = list(map(floordiv, map(len, rows), repeat(_SIZE)))
     run = list(accumulate(array(_INTEGER, b"".join(rows)), initial=0))  # with nothing between stretches
     shifts = map(sub, begins, map(run.__getitem__, accumulate(counts, initial=0)))
     return map(add, run[1:], chain.from_iterable(map(repeat, shifts, counts)))

@@ -8,7 +8,7 @@ from itertools import chain, islice, repeat
 from typing import Protocol
 
 from .cache import Cache
-from .cuts import Cut, Details, Span, bounds_of, cut_of, gathered
+from .cuts import Cut, Details, Span, bounds_of, cut_of, gathered, with_bounds
 
 LONGEST_WORD = 64  # characters; longer ones seldom come back
 _TOGETHER = 16  # texts whose new words are cut together
@@ -106,7 +106,7 @@ class WordPipeline:
             return self._by_character(words, begins, origins)
         shift = origins.start
         begins = [begin + shift for begin in begins] if shift else begins
-        result = gathered(self._word_cuts.of(words), begins, origins.stop)
+        result = gathered(self._word_cuts.of(words), begins)
         if words and (begins[0] < shift or (start == 0 and self.trim is not None and words[0][0] == " ")):
             first = self._first(words[0], begins[0] - shift, shift)
             result.offsets[:len(first)] = first
@@ -125,9 +125,7 @@ class WordPipeline:
         if self.trim is None:
             return cuts
         trim = self.trim.word
-        return [
-            cut_of(cut[0], trim(word, tuple(bounds_of(cut))), cut[2]) for word, cut in zip(words, cuts, strict=True)
-        ]
+        return [with_bounds(cut, trim(word, tuple(bounds_of(cut)))) for word, cut in zip(words, cuts, strict=True)]
 
     def _first(self, word: str, begin: int, shift: int) -> list[Span]:
         """The spans of the first word: an added character belongs to the one behind it, and blanks at the very start

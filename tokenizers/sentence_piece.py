@@ -17,8 +17,7 @@ from .cuts import Span
 BLANK = "\u2581"
 #: `normalizer_spec {add_dummy_prefix: false}`; a message that comes again in a serialized one is merged with the first.
 _NO_BLANK = b"\x1a\x02\x18\x00"
-#: At least so many texts, of fewer characters on the average, are encoded faster at once, in a thread of the library.
-_MANY, _SHORT = 64, 250
+_MANY = 64  # texts that are encoded faster at once, in a thread of the library
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -65,7 +64,7 @@ class SentencePieceFile:
     def encode_all(self, texts: list[str], blank: bool = True) -> list[list[int]]:
         """The ids of each text."""
         processor = self.processor if blank else self.bare
-        if len(texts) >= _MANY and sum(map(len, texts)) < _SHORT * len(texts):
+        if len(texts) >= _MANY:
             try:
                 return processor.encode(texts, num_threads=1)
             except (RuntimeError, TypeError, UnicodeError):  # lone surrogates in one of them

@@ -16,23 +16,21 @@ from bisect import bisect_right
 class CodePoints:
     """A set of code points, written as hexadecimal ranges: `"41-5a 61-7a"`."""
 
-    __slots__ = ("_first", "_last")
+    __slots__ = ("_bounds",)
 
     def __init__(self, ranges: str) -> None:
-        bounds = [part.split("-") for part in ranges.split()]
-        self._first = [int(part[0], 16) for part in bounds]
-        self._last = [int(part[-1], 16) for part in bounds]
+        parts = [part.split("-") for part in ranges.split()]
+        # The first of each range, and the one behind its last.
+        self._bounds = [bound for part in parts for bound in (int(part[0], 16), int(part[-1], 16) + 1)]
 
     def __contains__(self, character: str) -> bool:
-        point = ord(character)
-        index = bisect_right(self._first, point) - 1
-        return index >= 0 and point <= self._last[index]
+        return bisect_right(self._bounds, ord(character)) % 2 == 1
 
     def pattern(self, limit: int = 0x10FFFF) -> str:
         """The inside of a character class for `re`, of the code points up to `limit`."""
         return "".join(
-            rf"\U{first:08x}-\U{min(last, limit):08x}"
-            for first, last in zip(self._first, self._last, strict=True) if first <= limit
+            rf"\U{first:08x}-\U{min(behind - 1, limit):08x}"
+            for first, behind in zip(self._bounds[::2], self._bounds[1::2], strict=True) if first <= limit
         )
 
 

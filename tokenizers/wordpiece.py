@@ -9,7 +9,6 @@ no piece begins the word.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, compress, count, repeat
 from operator import not_
@@ -80,9 +79,17 @@ class WordPiece:
             codes += self._library.encode(mark + mark.join(hopeful[start:start + _TOGETHER]))
         ids, sizes = list(map(self._ids.__getitem__, codes)), list(map(self._sizes.__getitem__, codes))
         ends = [*compress(count(), map(self._begins.__getitem__, codes)), len(codes)]
-        if self._lost in codes or self._bare in codes:
-            return self._with_unknown(words, PieceRow(ids, ends, sizes))
-        return PieceRow(ids, ends, sizes)
+        if self._lost not in codes and self._bare not in codes:
+            return PieceRow(ids, ends, sizes)
+        # A word of which something is not covered, and has no size, is one unknown piece.
+        begins = list(map(self._begins.__getitem__, codes))
+        for word in set(compress(accumulate(begins), map(not_, sizes))):
+            start = ends[word - 1]
+            ids[start], sizes[start] = self._unknown_id, len(words[word - 1])
+            for place in range(start + 1, ends[word]):
+                sizes[place] = 0
+        ends = [*compress(count(), compress(begins, sizes)), len(sizes) - sizes.count(0)]
+        return PieceRow(list(compress(ids, sizes)), ends, list(filter(None, sizes)))
 
     def _hopeful(self, words: Sequence[str]) -> Sequence[str]:
         """The words, empty ones in place of those that pieces cannot cover, or that the library cannot take."""
@@ -92,22 +99,6 @@ class WordPiece:
         return [
             "" if len(word) > longest or mark in word or _UNUSABLE.search(word) is not None else word for word in words
         ]
-
-    def _with_unknown(self, words: Sequence[str], row: PieceRow) -> PieceRow:
-        """A word of which pieces cover only a part, which have no size, is one unknown piece."""
-        counts = row.counts()
-        ids: list[int] = []
-        sizes: list[int] = []
-        done = 0
-        for word in sorted({bisect_right(row.ends, place) - 1 for place in compress(count(), map(not_, row.sizes))}):
-            start, end = row.ends[word:word + 2]
-            ids += [*row.ids[done:start], self._unknown_id]
-            sizes += [*row.sizes[done:start], len(words[word])]
-            counts[word] = 1
-            done = end
-        ids += row.ids[done:]
-        sizes += row.sizes[done:]
-        return PieceRow(ids, list(accumulate(counts, initial=0)), sizes)
 
 
 def _check_nesting(pieces: Mapping[str, int]) -> None:
