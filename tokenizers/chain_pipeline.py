@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from .cache import Cache
@@ -13,7 +13,6 @@ from .cuts import (
     bounds_of,
     gathered,
     gathered_behind_blanks,
-    joined,
     moved,
     placed,
     with_bounds,
@@ -84,21 +83,30 @@ class ChainPipeline(WordPipeline):
         if text is None:
             return None
         words = self.pre_tokenizer.words(text)
-        if len(words) == 1 and words[0].endswith(text):
-            cut = _behind(self._cut_word(words[0]), len(words[0]) - len(text))
-        else:
+        pieces: Sequence[Piece] = [(word, 0, len(word) - len(text)) for word in words]
+        if len(words) != 1 or not words[0].endswith(text):
             pieces = self.pre_tokenizer.pieces(text, True)
-            cuts = [_behind(self._cut_word(word), added) for word, _, added in pieces]
-            cut = joined(cuts, [begin for _, begin, _ in pieces])
+        ids: list[int] = []
+        bounds: list[int] = []
+        sizes: list[int] = []
+        for word, begin, added in pieces:
+            found, spans = self.model.cut(word)
+            ids += found
+            sizes.append(len(found))
+            within = _without(chain.from_iterable(spans), added)
+            bounds += [bound + begin for bound in within] if begin else within
         origins = self.normalizer.moved(stretch)
-        return behind_blank(cut if origins is None else moved(cut, origins), len(stretch))
+        return behind_blank(ids, bounds if origins is None else moved(bounds, origins), sizes, len(stretch))
 
 
 def _behind(cut: Cut, added: int) -> Cut:
     """Of a word whose first characters were added."""
-    if not added:
-        return cut
-    return with_bounds(cut, [max(bound - added, at % 2) for at, bound in enumerate(bounds_of(cut))])
+    return with_bounds(cut, _without(bounds_of(cut), added)) if added else cut
+
+
+def _without(bounds: Iterable[int], added: int) -> Iterable[int]:
+    """The starts and the ends less what was added in front."""
+    return [max(bound - added, at % 2) for at, bound in enumerate(bounds)] if added else bounds
 
 
 def _placed(cuts: Sequence[Cut], pieces: Sequence[Piece], origins: Sequence[int]) -> Details:

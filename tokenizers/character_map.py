@@ -32,6 +32,7 @@ class Precompiled:
         self._texts = data[4 + size:]
         self._known = Cache(lambda key: self._search(key.encode("utf-8", "replace")), longest=_LONGEST)
         self._becomes = Cache(self._grapheme, longest=_LONGEST)
+        self._within = Cache(self._places_within, longest=_LONGEST)
         self._chunks = Cache(self._chunk, longest=_LONGEST)
         self._places = Cache(self.moved, longest=_LONGEST)
         self._blank = self._becomes[" "]
@@ -78,7 +79,7 @@ class Precompiled:
         return [
             start + place
             for grapheme, start in zip(graphemes, accumulate(map(len, graphemes), initial=0), strict=False)
-            for place in self._within(grapheme)
+            for place in self._within[grapheme]
         ]
 
     def _chunk(self, chunk: str) -> str | None:
@@ -99,12 +100,12 @@ class Precompiled:
             return whole
         return "".join([c if (found := self._known[c]) is None else found for c in grapheme])
 
-    def _within(self, grapheme: str) -> list[int]:
+    def _places_within(self, grapheme: str) -> Sequence[int]:
         """Where each character of what a grapheme becomes comes from."""
         whole = self._whole(grapheme)
         if whole is not None:
-            return [min(place, len(grapheme) - 1) for place in range(len(whole))]
-        return [place for place, c in enumerate(grapheme) for _ in self._becomes[c]]
+            return tuple(min(place, len(grapheme) - 1) for place in range(len(whole)))
+        return tuple(place for place, c in enumerate(grapheme) for _ in self._becomes[c])
 
     def _whole(self, grapheme: str) -> str | None:
         """What the map has for a grapheme that is short enough to be looked up, in at most five bytes."""

@@ -112,23 +112,16 @@ class PieceRow:
         ]
 
 
-def joined(cuts: Sequence[Cut], begins: Iterable[int]) -> Cut:
-    """Of stretches that begin at `begins` (which may be more) as one."""
-    return cut_of(_ids(cuts), list(_bounds(cuts, begins)), _sizes(cuts))
-
-
 def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
     """Of stretches that begin at `begins` (which may be more)."""
     return Details(_ids(cuts), _spans(_bounds(cuts, begins)), partial(_sizes, cuts))
 
 
-def moved(cut: Cut, origins: Sequence[int]) -> Cut:
-    """With bounds in the text whose characters `origins` are."""
-    bounds = bounds_of(cut)
+def moved(bounds: Sequence[int], origins: Sequence[int]) -> list[int]:
+    """In the text whose characters `origins` are."""
     after = [0, *(origin + 1 for origin in origins)]
-    bounds[::2] = map(origins.__getitem__, bounds[::2])
-    bounds[1::2] = map(after.__getitem__, bounds[1::2])
-    return with_bounds(cut, bounds)
+    found = list(map(origins.__getitem__, bounds[::2]))
+    return list(chain.from_iterable(zip(found, map(after.__getitem__, bounds[1::2]), strict=True)))
 
 
 def placed(found: Details, origins: Sequence[int]) -> Details:
@@ -137,18 +130,14 @@ def placed(found: Details, origins: Sequence[int]) -> Details:
     return found
 
 
-def behind_blank(cut: Cut, length: int) -> Cut:
+def behind_blank(ids: Iterable[int], bounds: Sequence[int], sizes: Iterable[int], length: int) -> Cut:
     """Of a stretch of `length` characters together with a blank before it. It ends where the stretch does."""
-    ids, row, sizes = cut
-    steps = array(_INTEGER, row)
-    rest = length + 1 - sum(steps)
-    if steps:
-        steps[0] += 1
-        rest -= 1
+    steps = list(map(sub, bounds, chain((-1,), bounds)))
+    rest = length - (bounds[-1] if bounds else -1)
     if rest:
         ids = (*ids, _NOTHING)
-        steps.extend((rest, 0))
-    return ids, steps.tobytes(), sizes
+        steps += (rest, 0)
+    return tuple(ids), _packed(steps), _packed(sizes)
 
 
 def cuts_behind_blanks(
@@ -156,9 +145,7 @@ def cuts_behind_blanks(
 ) -> list[Cut]:
     """Of stretches with a blank before each, that are so many words and characters each. `origins`: where the
     characters that words are made of come from in the text of all stretches; `begins`: where words begin among them."""
-    bounds = list(_bounds(words, begins))
-    bounds[::2] = map(origins.__getitem__, bounds[::2])
-    bounds[1::2] = [origins[bound - 1] + 1 for bound in bounds[1::2]]
+    bounds = moved(list(_bounds(words, begins)), origins)
     steps = array(_INTEGER, map(sub, bounds, chain((0,), bounds)))
     ids, sizes = tuple(_ids(words)), b"".join(map(_SIZES, words))
     ends = list(accumulate(map(len, map(_IDS, words)), initial=0))

@@ -17,7 +17,8 @@ class Encoding(dict):
     """
 
     def __init__(
-        self, values: Mapping[str, Any], rows: Sequence[Row] = (), to_token: Callable[[int], str | None] | None = None
+        self, values: Mapping[str, Any], rows: Sequence[Row] | Callable[[], Sequence[Row]] = (),
+        to_token: Callable[[int], str | None] | None = None,
     ) -> None:
         super().__init__(values)
         self._rows, self._to_token = rows, to_token
@@ -94,6 +95,8 @@ class Encoding(dict):
         return self
 
     def _row(self, row: int) -> Row:
+        if callable(self._rows):
+            self._rows = self._rows()
         if not self._rows and self:
             raise TokenizerError("this copy of an encoding no longer knows its text", help="ask the original")
         return self._rows[_index(row, len(self._rows), "row")]

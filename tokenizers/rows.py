@@ -42,6 +42,15 @@ class Rows:
             owners += [number] * len(made)
         return rows, owners
 
+    def around(self) -> tuple[list[int], list[int]] | None:
+        """The ids before and behind each single sequence; None if more is done to it than to put these around it."""
+        layout = self._layouts[0]
+        places = [place for place, (sequence, _, _) in enumerate(layout) if sequence is not None]
+        if self._limit.truncation is not None or self._limit.padding is not None or len(places) != 1:
+            return None
+        before, after = layout[:places[0]], layout[places[0] + 1:]
+        return [number for *_, ids in before for number in ids], [number for *_, ids in after for number in ids]
+
     def pad(self, rows: list[Row], owners: list[int], multiple: int | None, side: str) -> None:
         """To the length of the longest first row of a sample, or to the one that is asked for."""
         pad_id = self._vocabulary.role_id("pad_token")

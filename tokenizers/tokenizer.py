@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,9 +81,6 @@ class Tokenizer:
             self.vocabulary, self.template, self.settings, limit, stride=stride, overflow=return_overflowing_tokens,
             special=add_special_tokens,
         )
-        rows, owners = maker.make(self._encoded(inputs, return_offsets_mapping, processes))
-        if limit.padding is not None:
-            maker.pad(rows, owners, pad_to_multiple_of, side)
         inputs_of_model = self.settings.model_inputs
         wanted = {
             "input_ids": (Row.ids, True),
@@ -93,10 +90,19 @@ class Tokenizer:
             "offset_mapping": (Row.offsets, return_offsets_mapping),
             "length": (Row.__len__, return_length),
         }
-        values: dict[str, Any] = {
-            name: [value(row) for row in rows]
-            for name, (value, asked) in wanted.items() if (name in inputs_of_model if asked is None else asked)
+        wanted = {
+            name: value for name, (value, asked) in wanted.items()
+            if (name in inputs_of_model if asked is None else asked)
         }
+        around = maker.around()
+        if [*wanted] == ["input_ids"] and around is not None and all(len(sample) == 1 for sample in inputs):
+            values, rows = self._ids_alone(inputs, maker, around, processes)
+            owners = list(range(len(inputs)))
+        else:
+            rows, owners = maker.make(self._encoded(inputs, return_offsets_mapping, processes))
+            if limit.padding is not None:
+                maker.pad(rows, owners, pad_to_multiple_of, side)
+            values = {name: [value(row) for row in rows] for name, value in wanted.items()}
         if return_overflowing_tokens:
             values["overflow_to_sample_mapping"] = owners
         if return_tensors is not None:
@@ -124,6 +130,25 @@ class Tokenizer:
         sources = [source for sample in inputs for source in sample]
         found = iter(self._workers.encode(sources, detailed, processes))
         return [tuple(EncodedSequence(self._encoder, source, next(found)) for source in sample) for sample in inputs]
+
+    def _ids_alone(
+        self, inputs: list[tuple[Source, ...]], maker: Rows, around: tuple[list[int], list[int]], processes: int
+    ) -> tuple[dict[str, Any], Callable[[], list[Row]]]:
+        """The ids of single texts, with those `around` them, and a way to the rows, for those who ask more. A list of
+        ids is most of what a row costs, so there is only one of each."""
+        found = self._workers.encode([source for source, in inputs], False, processes)
+        sizes = list(map(len, found))
+        before, after = around
+        for ids in found:
+            ids[:0] = before
+            ids += after
+
+        def rows() -> list[Row]:
+            own = [ids[len(before):len(before) + size] for ids, size in zip(found, sizes, strict=True)]
+            each = zip(inputs, own, strict=True)
+            return maker.make([(EncodedSequence(self._encoder, source, ids),) for (source,), ids in each])[0]
+
+        return {"input_ids": found}, rows
 
     # Back to text ------------------------------------------------------------------------------------------------
 

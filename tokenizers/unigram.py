@@ -30,6 +30,7 @@ class Unigram:
             piece[:size]: None for piece in self._ids for size in range(1, len(piece))
         }
         self._scores.update((piece, pieces[number][1]) for piece, number in self._ids.items())
+        self._covered = set().union(*self._ids)  # characters that pieces have
         self._bytes = [self._ids.get(f"<0x{byte:02X}>") for byte in range(256)]
 
     def ids(self, word: str) -> tuple[int, ...]:
@@ -104,18 +105,28 @@ class Unigram:
             yield 0, last
 
     def _begins(self, word: str) -> Sequence[int]:
-        """For each place in a word where the last piece begins in the best cut of what is before it."""
+        """For each place in a word where the last piece begins in the best cut of what is before it. Characters that no
+        piece has are one stretch: no other cut leads across."""
         size = len(word)
         best: list[float] | array[float] = [-inf] * (size + 1)
         begins: list[int] | array[int] = [0] * (size + 1)
         if size > _LONG:
             best, begins = array("d", [-inf]) * (size + 1), array("q", [0]) * (size + 1)
         best[0] = 0.0
-        score_of, worst = self._scores.get, self._worst
-        for start in range(size):
+        score_of, worst, covered = self._scores.get, self._worst, self._covered
+        start = 0
+        while start < size:
             here = best[start]
             end = start + 1
             score = score_of(word[start], False)  # False: no piece begins so
+            if score is False and word[start] not in covered:
+                here += worst
+                while end < size and word[end] not in covered:
+                    here += worst
+                    end += 1
+                best[end], begins[end] = here, start
+                start = end
+                continue
             if (score is None or score is False) and here + worst > best[end]:
                 best[end], begins[end] = here + worst, start
             while score is not False:
@@ -125,4 +136,5 @@ class Unigram:
                 if end > size:
                     break
                 score = score_of(word[start:end], False)
+            start += 1
         return begins
