@@ -36,12 +36,13 @@ def pays(hidden: Tensor, weight: Tensor) -> bool:
 def widened(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """hidden · weightᵀ + bias, rounded once. *Shape:* [..., in], [out, in], [out] -> [..., out]."""
     rows = hidden.reshape(-1, hidden.shape[-1]).float()
-    product = rows.new_zeros(rows.shape[0], weight.shape[0])
+    product = rows.new_empty(rows.shape[0], weight.shape[0])
     step = max(1, PIECE // weight.shape[1 if weight.stride(1) == 1 else 0])
     if weight.stride(1) == 1:
         for first in range(0, weight.shape[0], step):
             torch.mm(rows, weight[first : first + step].float().t(), out=product[:, first : first + step])
     else:  # column by column
+        product.zero_()
         for first in range(0, weight.shape[1], step):
             product.addmm_(rows[:, first : first + step], weight[:, first : first + step].t().float())
     product = product if bias is None else product.add_(bias)
