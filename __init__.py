@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "arrange": ".assembler.layout",
     "build": ".assembler.build",
     "convert": ".assembler.convert",
     "Model": ".assembler.model",
@@ -25,7 +26,6 @@ _HOME = {
     "load_spec": ".assembler.language.spec",
     "list_specs": ".assembler.language.spec",
     "load_tokenizer": ".assembler.tokenizer",
-    "arrange": ".tasks.generation",
     "generate": ".tasks.generation",
     "stream": ".tasks.generation",
     "top_k_top_p_filtering": ".tasks.generation",
@@ -50,11 +50,12 @@ if TYPE_CHECKING:
     from .assembler.build import build
     from .assembler.convert import convert
     from .assembler.language.spec import Spec, list_specs, load_spec
+    from .assembler.layout import arrange
     from .assembler.model import Model
     from .assembler.output import ModelOutput
     from .assembler.tokenizer import load_tokenizer
     from .errors import DownloadError, ModelwrightError, SpecError, TokenizerError, UsageError, WeightsError
-    from .tasks.generation import arrange, generate, stream, top_k_top_p_filtering
+    from .tasks.generation import generate, stream, top_k_top_p_filtering
     from .tasks.pipelines.create import pipeline
 
 

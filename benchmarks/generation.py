@@ -1,6 +1,7 @@
 """Tokens a second of `generate`, beside transformers' on the same checkpoint.
 
-    python -P benchmarks/generation.py [--size base|tiny] [--tokens 32] [--rounds 3] [--compile] [--json]
+    python -P benchmarks/generation.py [--size base|tiny] [--tokens 32] [--rounds 3]
+                                       [--dtype float32] [--compile] [--json]
 
 A GPT-2 of the published small size with random weights; both libraries take turns in one process, one thread, CPU
 time. `arranged` is after `modelwright.arrange(model, rows * beams)`, and so is `compiled`, with its steps compiled.
@@ -42,7 +43,7 @@ def reading_rate(torch: Any) -> float:
     return 4e8 / min(cpu(numbers.sum)[0] for _ in range(5))
 
 
-def run(size: str, tokens: int, rounds: int, compile: bool) -> dict[str, Any]:
+def run(size: str, tokens: int, rounds: int, compile: bool, dtype: str = "float32") -> dict[str, Any]:
     """Times of each job, by side."""
     warnings.filterwarnings("ignore")
     import torch
@@ -56,8 +57,10 @@ def run(size: str, tokens: int, rounds: int, compile: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         config = transformers.GPT2Config(bos_token_id=0, eos_token_id=0, **SIZES[size])
         transformers.GPT2LMHeadModel(config).save_pretrained(folder)
-        peer = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
-        model, arranged = (modelwright.build("gpt2", weights=Path(folder), head="causal_lm") for _ in range(2))
+        peer = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=dtype).eval()
+        model, arranged = (
+            modelwright.build("gpt2", weights=Path(folder), head="causal_lm", dtype=dtype) for _ in range(2)
+        )
         sides: dict[str, Callable[..., Any]] = {
             "transformers": peer.generate, "modelwright": model.generate, "arranged": arranged.generate,
         }  # fmt: skip
@@ -84,14 +87,15 @@ def run(size: str, tokens: int, rounds: int, compile: bool) -> dict[str, Any]:
                 "same_ids": all(torch.equal(text, texts["transformers"]) for text in texts.values()),
             })  # fmt: skip
         versions = {module.__name__: module.__version__ for module in (modelwright, transformers, torch)}
-    return {"processor": platform.processor(), "versions": versions, "bytes_a_second": rate, "weights": stored,
-            "jobs": jobs}  # fmt: skip
+    return {"processor": platform.processor(), "versions": versions, "dtype": dtype, "bytes_a_second": rate,
+            "weights": stored, "jobs": jobs}  # fmt: skip
 
 
 def table(report: dict[str, Any]) -> str:
     rate, stored = report["bytes_a_second"] / 1e9, report["weights"] / 1e6
     lines = [", ".join(f"{name} {version}" for name, version in report["versions"].items()),
-             f"weights {stored:,.0f} MB, memory read at {rate:.1f} GB/s: {1000 * stored / 1000 / rate:.1f} ms a step"]
+             f"weights {stored:,.0f} MB of {report['dtype']}, memory read at {rate:.1f} GB/s: "
+             f"{stored / rate:.1f} ms a step"]
     for job in report["jobs"]:
         times = "  ".join(f"{name} {ms:8.1f}" for name, ms in job["ms_a_step"].items())
         faster = "  ".join(f"{name} {ratio:.2f}x" for name, ratio in job["times_as_fast"].items())
@@ -105,12 +109,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", choices=SIZES, default="base")
     parser.add_argument("--tokens", type=int, default=32, help="written in each call (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken (%(default)s)")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     parser.add_argument("--compile", action="store_true", help="the compiled step as well: takes minutes to begin")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(arguments)
     if args.tokens < 1 or args.rounds < 1:
         parser.error("--tokens and --rounds must be 1 or more")
-    report = run(args.size, args.tokens, args.rounds, args.compile)
+    report = run(args.size, args.tokens, args.rounds, args.compile, args.dtype)
     print(json.dumps(report, indent=1) if args.json else table(report))
 
 

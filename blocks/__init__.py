@@ -28,9 +28,10 @@ from . import (  # noqa: F401  (importing a module registers its blocks)
 from .base import INPUTS, Bias, Context, Embedding, Head, Norm, Part, Pooler, Rotation, Sublayer
 from .cache import KeyValueCache
 from .layer import Layer
+from .linear import Linear
 from .registry import BlockError, Factory, blocks, get, parameters, register
 
 __all__ = [
-    "INPUTS", "Bias", "BlockError", "Context", "Embedding", "Factory", "Head", "KeyValueCache", "Layer", "Norm",
-    "Part", "Pooler", "Rotation", "Sublayer", "blocks", "get", "parameters", "register",
+    "INPUTS", "Bias", "BlockError", "Context", "Embedding", "Factory", "Head", "KeyValueCache", "Layer", "Linear",
+    "Norm", "Part", "Pooler", "Rotation", "Sublayer", "blocks", "get", "parameters", "register",
 ]  # fmt: skip

@@ -80,6 +80,7 @@ class Attention(MultiHead):
     constraints: ClassVar = (DIVIDED, GROUPED)
 
     reads: ClassVar = frozenset({"attention_mask", "past_key_values"})
+    together = ("query", "key", "value")
 
     def __init__(
         self,
@@ -107,9 +108,10 @@ class Attention(MultiHead):
         self.key_norm = nn.Identity() if key_norm is None else key_norm
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
-        query = self.query_norm(split_heads(self.query(hidden), self.num_heads))
-        key = self.key_norm(split_heads(self.key(hidden), self.num_key_value_heads))
-        value = split_heads(self.value(hidden), self.num_key_value_heads)
+        query, key, value = self.project(hidden)
+        query = self.query_norm(split_heads(query, self.num_heads))
+        key = self.key_norm(split_heads(key, self.num_key_value_heads))
+        value = split_heads(value, self.num_key_value_heads)
         if self.rotary is not None:
             query, key = self.rotary(query, context), self.rotary(key, context)
         if context.past_key_values is not None:
@@ -153,6 +155,7 @@ class CrossAttention(MultiHead):
     constraints: ClassVar = (DIVIDED, GROUPED)
     reads: ClassVar = frozenset({"encoder_hidden_states", "encoder_attention_mask", "past_key_values"})
     requires: ClassVar = "encoder_hidden_states"
+    together = ("key", "value")
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         query = split_heads(self.query(hidden), self.num_heads)
@@ -179,8 +182,8 @@ class CrossAttention(MultiHead):
         known = None if cache is None else cache.cross(context.layer)
         if known is not None:
             return known
-        source = context.encoder_hidden_states
-        key, value = (split_heads(p(source), self.num_key_value_heads) for p in (self.key, self.value))
+        projected = self.project(context.encoder_hidden_states)
+        key, value = (split_heads(states, self.num_key_value_heads) for states in projected)
         if cache is not None:
             cache.keep_cross(context.layer, key, value)
         return key, value

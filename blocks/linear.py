@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import onednn, widened
 from .leaf import begin
-from .panels import ROWS, Panels
+from .panels import ROWS, Panels, only_values
 from .registry import Block
 
 #: Rows up to which a weight on the CPU is the left factor: then it is read as it lies instead of being repacked.
@@ -21,20 +20,24 @@ def linear(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
     Every projection of every block comes through here, so a faster kernel for a processor is one change.
     """
-    if hidden.is_cpu and not torch.is_grad_enabled() and _few(hidden, weight):
-        rows = hidden.reshape(-1, hidden.shape[-1])
-        product = (weight @ rows.t()).t().contiguous()
-        product = product if bias is None else product.add_(bias)
-        return product.view(*hidden.shape[:-1], -1)
+    if only_values(hidden) and not torch.compiler.is_compiling():
+        if _few(hidden, weight):
+            rows = hidden.reshape(-1, hidden.shape[-1])
+            product = (weight @ rows.t()).t().contiguous()
+            product = product if bias is None else product.add_(bias)
+            return product.view(*hidden.shape[:-1], -1)
+        if widened.pays(hidden, weight):
+            return widened.product(hidden, weight, bias)
+        if onednn.pays(hidden, weight):
+            return onednn.product(hidden, weight, bias)
     return F.linear(hidden, weight, bias)
 
 
 def _few(hidden: Tensor, weight: Tensor) -> bool:
     """Whether there are some rows, but so few that repacking a wide weight would take longer than using it."""
-    if weight.shape[0] < weight.shape[1] or weight.dtype != torch.float32 or torch.compiler.is_compiling():
+    if weight.shape[0] < weight.shape[1] or weight.dtype != torch.float32:
         return False
-    rows = hidden.numel() // hidden.shape[-1]
-    return 1 < rows <= FEW_ROWS and weight.is_contiguous() and not torch.is_autocast_enabled("cpu")
+    return 1 < hidden.numel() // hidden.shape[-1] <= FEW_ROWS and weight.is_contiguous()
 
 
 class Linear(Block, nn.Module):
@@ -71,10 +74,11 @@ class Linear(Block, nn.Module):
     @torch.no_grad()
     def arrange(self, rows: int) -> None:
         """Lay the weight out for products with so many rows on the CPU: in place for one row (a wide one column by
-        column) and for two or three, once more in panels for four to 32."""
-        self.panels = Panels(self.weight) if rows in ROWS and self.weight.dtype == torch.float32 else None
+        column, in 32 bits) and for two or three, once more in panels for four to 32."""
+        full = self.weight.dtype == torch.float32
+        self.panels = Panels(self.weight) if rows in ROWS and full else None
         if rows < ROWS.start:
-            by_columns = rows == 1 and self.weight.shape[0] > self.weight.shape[1]
+            by_columns = rows == 1 and full and self.weight.shape[0] > self.weight.shape[1]
             laid_out = self.weight.t().contiguous().t() if by_columns else self.weight.contiguous()
             if laid_out.stride() != self.weight.stride():
                 self.weight.data = laid_out
@@ -88,10 +92,6 @@ class Linear(Block, nn.Module):
         """Training writes to weights, so what was copied from them goes."""
         self.panels = None if mode else self.panels
         return super().train(mode)
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self.panels = None
-        super()._load_from_state_dict(*args, **kwargs)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"

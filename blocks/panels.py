@@ -30,9 +30,7 @@ class Panels:
     def serve(self, hidden: Tensor, weight: Tensor) -> bool:
         """Whether a product [..., in] with the weight may and should be one with the panels. Compiled code cannot ask
         whether they are current."""
-        if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting():
-            return False
-        if not hidden.is_cpu or hidden.dtype != self.panels.dtype:
+        if not only_values(hidden) or torch.compiler.is_exporting() or hidden.dtype != self.panels.dtype:
             return False
         rows = hidden.numel() // hidden.shape[-1]
         return 1 < rows < ROWS.stop and (torch.compiler.is_compiling() or self.current(weight))
@@ -44,6 +42,13 @@ class Panels:
         product = product.transpose(0, 1).flatten(1)[:, : self.outputs]
         product = product if bias is None else product.add_(bias)
         return product.unflatten(0, hidden.shape[:-1])
+
+
+def only_values(hidden: Tensor) -> bool:
+    """Whether nothing but the values of a product counts: on the CPU, without gradients, in the types as they are, and
+    nobody traces which operations make it."""
+    more = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.jit.is_tracing()
+    return hidden.is_cpu and not more
 
 
 def _state(weight: Tensor) -> tuple[int, int, torch.dtype]:

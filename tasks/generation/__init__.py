@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "GenerateOutput": ".result",
     "Settings": ".settings",
-    "arrange": ".layout",
     "generate": ".call",
     "inputs_of": ".text",
     "stream": ".streaming",
     "top_k_top_p_filtering": ".warpers",
 }
 
-__all__ = ["GenerateOutput", "Settings", "arrange", "generate", "inputs_of", "stream", "top_k_top_p_filtering"]
+__all__ = ["GenerateOutput", "Settings", "generate", "inputs_of", "stream", "top_k_top_p_filtering"]
 
 if TYPE_CHECKING:
     from .call import generate
-    from .layout import arrange
     from .result import GenerateOutput
     from .settings import Settings
     from .streaming import stream

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...assembler.layout import drop_stale
 from ...assembler.model import Model
 from ...assembler.output import ModelOutput
-from .layout import drop_stale
 from .steps import CachedSteps
 
 #: Capacities are multiples of it, so that texts of similar length share compiled code.

@@ -144,7 +144,8 @@ def test_a_cache_takes_only_what_differs(model: mw.Model) -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 33])
 def test_arranged_weights_are_the_same(rows: int, tmp_path: Path) -> None:
-    """Shapes, values, ties and files; only strides differ, and for one row those of wide matrices alone."""
+    """Shapes, values, ties and files; only strides differ, and for one row those of wide matrices alone: with query,
+    key and value side by side, that is those three, too."""
     model = built()
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     text = model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET)
@@ -153,7 +154,8 @@ def test_arranged_weights_are_the_same(rows: int, tmp_path: Path) -> None:
     assert (model.heads.causal_lm.projection.panels is None) == (rows != 4)
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, before[name]) and parameter.requires_grad
-        wide = name.endswith("intermediate.weight") or name == "embeddings.token.weight"
+        ends = ("intermediate.weight", "query.weight", "key.weight", "value.weight")
+        wide = name.endswith(ends) or name == "embeddings.token.weight"
         assert parameter.is_contiguous() == (rows > 1 or not wide), name
     assert torch.equal(text, model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET))
     model.save(tmp_path)

@@ -1,0 +1,51 @@
+"""Products in 16 bits on processors that cannot multiply such numbers: in 32 bits, a piece of the weight at a time."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from .processor import capabilities
+
+#: Numbers of a weight that are widened at a time: they stay in the processor's cache until they are used.
+PIECE = 2**19
+#: Rows from which widening a weight that lies row by row pays; fewer are faster with torch's product.
+ROWS = 4
+
+
+@cache
+def slow_types() -> frozenset[torch.dtype]:
+    """The types for which torch has no fast product on this processor."""
+    has = capabilities()
+    if not has.get("avx2"):
+        return frozenset()  # another kind of processor, or a torch that cannot tell
+    native = {
+        torch.bfloat16: has.get("avx512_bw") or has.get("avx_ne_convert"),
+        torch.float16: has.get("avx512_fp16") or has.get("avx_ne_convert"),
+    }
+    return frozenset(dtype for dtype, fast in native.items() if not fast)
+
+
+def pays(hidden: Tensor, weight: Tensor) -> bool:
+    """Whether the product of [..., in] with a weight of its type is faster widened."""
+    if weight.dtype not in slow_types() or hidden.dtype != weight.dtype:
+        return False
+    return hidden.numel() >= hidden.shape[-1] * (1 if weight.stride(0) == 1 else ROWS)
+
+
+def product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """hidden · weightᵀ + bias, rounded once. *Shape:* [..., in], [out, in], [out] -> [..., out]."""
+    rows = hidden.reshape(-1, hidden.shape[-1]).float()
+    result = rows.new_empty(rows.shape[0], weight.shape[0])
+    step = max(1, PIECE // weight.shape[1 if weight.stride(1) == 1 else 0])
+    if weight.stride(1) == 1:
+        for first in range(0, weight.shape[0], step):
+            torch.mm(rows, weight[first : first + step].float().t(), out=result[:, first : first + step])
+    else:  # column by column
+        result.zero_()
+        for first in range(0, weight.shape[1], step):
+            result.addmm_(rows[:, first : first + step], weight[:, first : first + step].t().float())
+    result = result if bias is None else result.add_(bias)
+    return result.to(hidden.dtype).view(*hidden.shape[:-1], -1)
