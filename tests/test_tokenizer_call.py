@@ -228,6 +228,24 @@ def test_encoding_is_a_dictionary(ours: Tokenizer) -> None:
     assert plain(ours([])) == {"input_ids": [], "token_type_ids": [], "attention_mask": []}
 
 
+def test_ids_alone_know_where_they_came_from(ours: Tokenizer) -> None:
+    """Rows are made when somebody asks; what has become of the list of ids by then does not matter to offsets."""
+    for texts in ([SHORT, "", LONG], [SHORT.split(), [], ["don't", ""]]):
+        options = {"is_split_into_words": not isinstance(texts[0], str)}
+        for special in (True, False):
+            options["add_special_tokens"] = special
+            whole = ours(texts, **options)
+            alone = ours(texts, return_attention_mask=False, return_token_type_ids=False, **options)
+            assert dict(alone) == {"input_ids": whole.input_ids}
+            for row, ids in enumerate(alone.input_ids):
+                ids.append(0)
+                assert alone.word_ids(row) == whole.word_ids(row) and alone.tokens(row) == whole.tokens(row)
+                assert alone.sequence_ids(row) == whole.sequence_ids(row)
+                assert [alone.token_to_chars(row, at) for at in range(len(ids) - 1)] == [
+                    whole.token_to_chars(row, at) for at in range(len(ids) - 1)
+                ]
+
+
 def test_decoding(folder: Path, ours: Tokenizer) -> None:
     other = theirs(folder)
     ids = other([LONG, "do not t ! ' s . the houses", "[CLS] ##s"])["input_ids"]

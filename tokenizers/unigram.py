@@ -106,20 +106,20 @@ class Unigram:
 
     def _begins(self, word: str) -> Sequence[int]:
         """For each place in a word where the last piece begins in the best cut of what is before it. Characters that no
-        piece has are one stretch: no other cut leads across."""
+        piece has, and that become one unknown piece, are one stretch: no other cut leads across."""
         size = len(word)
         best: list[float] | array[float] = [-inf] * (size + 1)
         begins: list[int] | array[int] = [0] * (size + 1)
         if size > _LONG:
             best, begins = array("d", [-inf]) * (size + 1), array("q", [0]) * (size + 1)
         best[0] = 0.0
-        score_of, worst, covered = self._scores.get, self._worst, self._covered
+        score_of, worst, covered, fused = self._scores.get, self._worst, self._covered, self._unknown is not None
         start = 0
         while start < size:
             here = best[start]
             end = start + 1
             score = score_of(word[start], False)  # False: no piece begins so
-            if score is False and word[start] not in covered:
+            if fused and score is False and word[start] not in covered:
                 here += worst
                 while end < size and word[end] not in covered:
                     here += worst
