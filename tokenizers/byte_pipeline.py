@@ -41,7 +41,7 @@ class BytePipeline(WordPipeline):
         lasts = ends[1:]
         if rests:
             lasts = [end - rests.get(number, 0) for end, number in zip(lasts, ids, strict=True)]
-        result = Details(ids, list(zip(starts, lasts, strict=False)), lambda: list(map(len, found)))
+        result = Details(ids, list(zip(starts, lasts, strict=False)), map(len, found))
         if added or (words and start == 0 and self.trim is not None and text[0] == " "):
             first = self._first(words[0], -added, start)
             result.offsets[:len(first)] = first

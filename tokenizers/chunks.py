@@ -82,7 +82,10 @@ class ChunkPipeline:
         if self._depends(lines := "\n".join(chunks)):
             lines = "\n".join(self.normalizer.normalize(chunk) if self._depends(chunk) else chunk for chunk in chunks)
         words = list(map(self._split, lines.translate(self._table).split("\n")))
-        ids = iter(self._word_ids.of(list(chain.from_iterable(words))))
+        flat = list(chain.from_iterable(words))
+        if self._by_row and len(flat) < 4 * len(chunks):
+            return self.model.row(flat).ids_of(map(len, words))
+        ids = iter(self._word_ids.of(flat))
         return [tuple(chain.from_iterable(islice(ids, size))) for size in map(len, words)]
 
     def _ids_of_words(self, words: Sequence[str]) -> list[tuple[int, ...]]:

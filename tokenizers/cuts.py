@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import accumulate, chain, compress, count, islice, pairwise, repeat
 from operator import add, floordiv, itemgetter, sub
 
@@ -24,14 +24,15 @@ _NOTHING = -1  # the id of what has none, the end of a stretch behind its last p
 
 class Details:
     """Ids with where they came from: `offsets` are (start, end) in characters of the text, `sizes` how many of the ids
-    each word is, or a function that tells."""
+    each word is, which may be given as bytes of an array."""
 
-    def __init__(self, ids: list[int], offsets: list[Span], sizes: list[int] | Callable[[], list[int]]) -> None:
-        self.ids, self.offsets, self._sizes = ids, offsets, sizes
+    def __init__(self, ids: list[int], offsets: list[Span], sizes: Iterable[int] | bytes) -> None:
+        self.ids, self.offsets = ids, offsets
+        self.packed_sizes = sizes if isinstance(sizes, bytes) else _packed(sizes)
 
-    @cached_property
+    @property
     def sizes(self) -> list[int]:
-        return self._sizes() if callable(self._sizes) else self._sizes
+        return array(_INTEGER, self.packed_sizes).tolist()
 
     @cached_property
     def words(self) -> list[int]:
@@ -45,7 +46,7 @@ def joined_details(parts: Sequence[Details]) -> Details:
         return parts[0]
     ids = list(chain.from_iterable(part.ids for part in parts))
     offsets = list(chain.from_iterable(part.offsets for part in parts))
-    return Details(ids, offsets, lambda: list(chain.from_iterable(part.sizes for part in parts)))
+    return Details(ids, offsets, b"".join(part.packed_sizes for part in parts))
 
 
 def cut_of(ids: Iterable[int], bounds: Sequence[int], sizes: Iterable[int]) -> Cut:
@@ -114,7 +115,7 @@ class PieceRow:
 
 def gathered(cuts: Sequence[Cut], begins: Iterable[int]) -> Details:
     """Of stretches that begin at `begins` (which may be more)."""
-    return Details(_ids(cuts), _spans(_bounds(cuts, begins)), partial(_sizes, cuts))
+    return Details(_ids(cuts), _spans(_bounds(cuts, begins)), b"".join(map(_SIZES, cuts)))
 
 
 def moved(bounds: Sequence[int], origins: Sequence[int]) -> list[int]:
@@ -173,7 +174,7 @@ def gathered_behind_blanks(cuts: Sequence[Cut], start: int) -> Details:
     if _NOTHING in ids:
         kept = list(map(_NOTHING.__ne__, ids))
         ids, spans = list(compress(ids, kept)), list(compress(spans, kept))
-    return Details(ids, spans, partial(_sizes, cuts))
+    return Details(ids, spans, b"".join(map(_SIZES, cuts)))
 
 
 def _steps(bounds: Sequence[int]) -> bytes:
@@ -186,10 +187,6 @@ def _packed(numbers: Iterable[int]) -> bytes:
 
 def _ids(cuts: Sequence[Cut]) -> list[int]:
     return list(chain.from_iterable(map(_IDS, cuts)))
-
-
-def _sizes(cuts: Sequence[Cut]) -> list[int]:
-    return array(_INTEGER, b"".join(map(_SIZES, cuts))).tolist()
 
 
 def _bounds(cuts: Sequence[Cut], begins: Iterable[int]) -> Iterator[int]:

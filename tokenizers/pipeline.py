@@ -138,17 +138,19 @@ class WordPipeline:
         self, words: Sequence[str], begins: Sequence[int | Sequence[int]], origins: Sequence[int]
     ) -> Details:
         """Where characters have moved."""
-        result = Details([], [], [])
+        ids: list[int] = []
+        offsets: list[Span] = []
+        sizes: list[int] = []
         for word, begin in zip(words, begins, strict=True):
-            ids, within = self.model.cut(word)
+            found, within = self.model.cut(word)
             places = begin if not isinstance(begin, int) else [max(begin + i, 0) for i in range(len(word))]
             spans = [(origins[places[a]], origins[places[b - 1]] + 1) for a, b in within]
             if self.trim is not None:
                 spans = self.trim.first(word, within, spans)
-            result.ids.extend(ids)
-            result.offsets.extend(spans)
-            result.sizes.append(len(ids))
-        return result
+            ids += found
+            offsets += spans
+            sizes.append(len(found))
+        return Details(ids, offsets, sizes)
 
 
 class TextPipeline:
