@@ -170,7 +170,9 @@ def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> J
         raise UsageError("stop_strings are looked for in text", help="give the tokenizer: generate(…, tokenizer=…)")
     decode = extras.tokenizer and (lambda ids: extras.tokenizer.decode(ids, skip_special_tokens=False))
     contrastive = settings.searches == "contrastive"
-    caches = model.generation.state == "cache" and settings.use_cache
+    # A prompt of vectors is read once: what is written after it are ids.
+    use_cache = settings.use_cache or (not model.encoder_names and "inputs_embeds" in prompts.inputs)
+    caches = model.generation.state == "cache" and use_cache
     if not caches and (contrastive or extras.compile):
         what = "contrastive search (penalty_alpha)" if contrastive else "compile=True"
         raise UsageError(f"{what} needs a cache, and {model.spec.name} takes none here")
@@ -178,7 +180,7 @@ def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> J
     if extras.compile:
         steps = CompiledSteps(model, prompts.inputs, **room)
     else:
-        steps = steps_of(model, prompts.inputs, use_cache=settings.use_cache, **room)
+        steps = steps_of(model, prompts.inputs, use_cache=use_cache, **room)
     rules = rules_of(
         settings, prompt=prompts.ids.shape[1], source=prompts.source, padding=prompts.padding, allowed=extras.allowed,
         more=extras.processors,

@@ -170,7 +170,7 @@ def with_lengths(settings: Settings, model: Model, prompts: Prompts) -> Settings
     if room is not None and longest > room:
         problems.append(Diagnostic(f"{longest + ahead} tokens are asked for, the model has {limit} positions",
                                    help="a smaller max_new_tokens (max_length), or a shorter prompt"))  # fmt: skip
-    shortest = settings.min_length
+    shortest = max(0, settings.min_length - ahead)
     if settings.min_new_tokens is not None:
         shortest = length + settings.min_new_tokens
     if shortest > longest:

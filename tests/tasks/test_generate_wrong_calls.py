@@ -53,6 +53,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nothing left": ({"suppress_tokens": list(range(50))}, "forbid every word"),
     "nothing left for beams": ({"suppress_tokens": list(range(50)), "num_beams": 2}, "forbid every word"),
     "nothing left to chance": ({"suppress_tokens": list(range(50)), "do_sample": True}, "forbid every word"),
+    "nothing left to chance with beams": (
+        {"suppress_tokens": list(range(50)), "do_sample": True, "num_beams": 2}, "forbid every word",
+    ),
+    "nothing left to normalise": (
+        {"suppress_tokens": list(range(50)), "renormalize_logits": True}, "forbid every word",
+    ),
     "config": ({"generation_config": 3}, "generation_config must be a mapping"),
 }  # fmt: skip
 
