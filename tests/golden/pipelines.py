@@ -262,6 +262,7 @@ SHORT = {"max_new_tokens": 9}
 TRANSLATE = [
     call("summarization", CONTEXTS[3], SHORT),
     call("summarization", [CONTEXTS[0], TEXTS[3]], min_length=2, max_new_tokens=7),
+    call("summarization", CONTEXTS[0], max_new_tokens=3),  # fewer than the config's least
     call("translation_en_to_de", TEXTS[0], SHORT),
     call("translation_en_to_de", [TEXTS[1], "Hello"], max_new_tokens=12),
     call("translation_en_to_fr", TEXTS[0], SHORT, num_return_sequences=2),
