@@ -1,6 +1,7 @@
 """Tokens a second of `generate`, beside transformers' on the same checkpoint.
 
-    python -P benchmarks/generation.py [--size base|tiny] [--tokens 32] [--rounds 3] [--dtype float32] [--compile] [--json]
+    python -P benchmarks/generation.py [--size base|tiny] [--tokens 32] [--rounds 3]
+                                       [--dtype float32] [--compile] [--json]
 
 A GPT-2 of the published small size with random weights; both libraries take turns in one process, one thread, CPU
 time. `arranged` is after `modelwright.arrange(model, rows * beams)`, and so is `compiled`, with its steps compiled.
@@ -93,7 +94,8 @@ def run(size: str, tokens: int, rounds: int, compile: bool, dtype: str = "float3
 def table(report: dict[str, Any]) -> str:
     rate, stored = report["bytes_a_second"] / 1e9, report["weights"] / 1e6
     lines = [", ".join(f"{name} {version}" for name, version in report["versions"].items()),
-             f"weights {stored:,.0f} MB of {report['dtype']}, memory read at {rate:.1f} GB/s: {1000 * stored / 1000 / rate:.1f} ms a step"]
+             f"weights {stored:,.0f} MB of {report['dtype']}, memory read at {rate:.1f} GB/s: "
+             f"{stored / rate:.1f} ms a step"]
     for job in report["jobs"]:
         times = "  ".join(f"{name} {ms:8.1f}" for name, ms in job["ms_a_step"].items())
         faster = "  ".join(f"{name} {ratio:.2f}x" for name, ratio in job["times_as_fast"].items())

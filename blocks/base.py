@@ -123,10 +123,10 @@ class Sublayer(Block, nn.Module):
 
     @torch.no_grad()
     def join(self, rows: int) -> Sequence[nn.Module]:
-        """Lay the weights of `together` out as one, for products with so many rows on the CPU; returns the projections
-        if they could be joined."""
+        """Make the projections in `together` one product, if rows are so many that this is faster on the CPU; returns
+        those that were joined."""
         projections = [self._modules[name] for name in self.together]
-        self.joined = Joined(projections, rows) if Joined.fits(projections, rows) else None
+        self.joined = Joined(projections) if rows == 1 and Joined.fits(projections) else None
         return () if self.joined is None else projections
 
     def drop_stale(self) -> None:

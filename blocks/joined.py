@@ -8,18 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from .linear import Linear
-from .panels import ROWS, only_values
+from .panels import only_values
 
 
 class Joined:
-    """Projections whose weights are views of one matrix, in a row: memory is read in longer runs, and what is around
-    a product is done once.
+    """Projections whose weights are views of one matrix, side by side, for steps of one row: memory is read in longer
+    runs, and what is around a product is done once. (More rows gain nothing.)
 
     Each stays a module with its weight and bias, and is used by itself wherever the matrix must not be.
     """
 
-    def __init__(self, projections: Sequence[Linear], rows: int) -> None:
-        """Lays the weights out for products with so many rows."""
+    def __init__(self, projections: Sequence[Linear]) -> None:
         self.projections = tuple(projections)
         self.sizes = [projection.weight.shape[0] for projection in projections]
         with torch.device("meta"):
@@ -27,7 +26,7 @@ class Joined:
         for name, _ in self.whole.named_parameters():
             parts = [getattr(projection, name).detach() for projection in projections]
             setattr(self.whole, name, nn.Parameter(torch.cat(parts), requires_grad=False))
-        self.whole.eval().arrange(rows)
+        self.whole.eval().arrange(rows=1)
         for projection, *parts in zip(projections, *map(self._split, self.whole.parameters()), strict=True):
             projection.panels = None
             for parameter, part in zip(projection.parameters(), parts, strict=True):
@@ -35,12 +34,10 @@ class Joined:
         self.states = list(self._states())
 
     @staticmethod
-    def fits(projections: Sequence[nn.Module], rows: int) -> bool:
-        """Whether they can be joined, and products with so many rows are faster then."""
-        if len(projections) < 2 or rows >= ROWS.stop:
-            return False
+    def fits(projections: Sequence[nn.Module]) -> bool:
+        """Whether they are several plain projections of one kind, on the CPU."""
         kinds = {(type(p), getattr(p, "bias", None) is None, *(v.dtype for v in p.parameters())) for p in projections}
-        alike = len(kinds) == 1 and type(projections[0]) is Linear
+        alike = len(projections) > 1 and len(kinds) == 1 and type(projections[0]) is Linear
         return alike and all(projection.weight.is_cpu for projection in projections)
 
     def serve(self, hidden: Tensor, projections: Sequence[nn.Module]) -> bool:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import onednn, widened
 from .leaf import begin
 from .panels import ROWS, Panels, only_values
 from .registry import Block
-from .widened import pays, widened
 
 #: Rows up to which a weight on the CPU is the left factor: then it is read as it lies instead of being repacked.
 FEW_ROWS = 32
@@ -26,8 +26,10 @@ def linear(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
             product = (weight @ rows.t()).t().contiguous()
             product = product if bias is None else product.add_(bias)
             return product.view(*hidden.shape[:-1], -1)
-        if pays(hidden, weight):
-            return widened(hidden, weight, bias)
+        if widened.pays(hidden, weight):
+            return widened.product(hidden, weight, bias)
+        if onednn.pays(hidden, weight):
+            return onednn.product(hidden, weight, bias)
     return F.linear(hidden, weight, bias)
 
 

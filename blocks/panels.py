@@ -45,8 +45,10 @@ class Panels:
 
 
 def only_values(hidden: Tensor) -> bool:
-    """Whether nothing but the values of a product counts: on the CPU, without gradients, in the types as they are."""
-    return hidden.is_cpu and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    """Whether nothing but the values of a product counts: on the CPU, without gradients, in the types as they are, and
+    nobody traces which operations make it."""
+    more = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.jit.is_tracing()
+    return hidden.is_cpu and not more
 
 
 def _state(weight: Tensor) -> tuple[int, int, torch.dtype]:

@@ -7,6 +7,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from .processor import capabilities
+
 #: Numbers of a weight that are widened at a time: they stay in the processor's cache until they are used.
 PIECE = 2**19
 #: Rows from which widening a weight that lies row by row pays; fewer are faster with torch's product.
@@ -16,7 +18,7 @@ ROWS = 4
 @cache
 def slow_types() -> frozenset[torch.dtype]:
     """The types for which torch has no fast product on this processor."""
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    has = capabilities()
     if not has.get("avx2"):
         return frozenset()  # another kind of processor, or a torch that cannot tell
     native = {
@@ -33,17 +35,17 @@ def pays(hidden: Tensor, weight: Tensor) -> bool:
     return hidden.numel() >= hidden.shape[-1] * (1 if weight.stride(0) == 1 else ROWS)
 
 
-def widened(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """hidden · weightᵀ + bias, rounded once. *Shape:* [..., in], [out, in], [out] -> [..., out]."""
     rows = hidden.reshape(-1, hidden.shape[-1]).float()
-    product = rows.new_empty(rows.shape[0], weight.shape[0])
+    result = rows.new_empty(rows.shape[0], weight.shape[0])
     step = max(1, PIECE // weight.shape[1 if weight.stride(1) == 1 else 0])
     if weight.stride(1) == 1:
         for first in range(0, weight.shape[0], step):
-            torch.mm(rows, weight[first : first + step].float().t(), out=product[:, first : first + step])
+            torch.mm(rows, weight[first : first + step].float().t(), out=result[:, first : first + step])
     else:  # column by column
-        product.zero_()
+        result.zero_()
         for first in range(0, weight.shape[1], step):
-            product.addmm_(rows[:, first : first + step], weight[:, first : first + step].t().float())
-    product = product if bias is None else product.add_(bias)
-    return product.to(hidden.dtype).view(*hidden.shape[:-1], -1)
+            result.addmm_(rows[:, first : first + step], weight[:, first : first + step].t().float())
+    result = result if bias is None else result.add_(bias)
+    return result.to(hidden.dtype).view(*hidden.shape[:-1], -1)

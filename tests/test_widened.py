@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from modelwright.blocks import widened as module
+from modelwright.blocks import widened
 from modelwright.blocks.linear import linear
-from modelwright.blocks.widened import pays, slow_types, widened
+from modelwright.blocks.processor import capabilities
+from modelwright.blocks.widened import pays, product, slow_types
 
 HALVES = (torch.bfloat16, torch.float16)
 
@@ -16,7 +17,7 @@ HALVES = (torch.bfloat16, torch.float16)
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor without 16-bit arithmetic, whatever this one is."""
-    monkeypatch.setattr(module, "slow_types", lambda: frozenset(HALVES))
+    monkeypatch.setattr(widened, "slow_types", lambda: frozenset(HALVES))
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -31,13 +32,13 @@ def test_products_are_float64_ones_rounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Within one rounding to 16 bits (2^-8 and 2^-11 of the value), of float32 sums of up to 50 products of about 1."""
-    monkeypatch.setattr(module, "PIECE", piece)
+    monkeypatch.setattr(widened, "PIECE", piece)
     torch.manual_seed(0)
     weight = torch.randn(outputs, inputs).to(dtype)
     weight = weight.t().contiguous().t() if by_columns else weight
     hidden, added = torch.randn(*shape, inputs).to(dtype), torch.randn(outputs).to(dtype) if bias else None
     expected = F.linear(hidden.double(), weight.double(), None if added is None else added.double())
-    ours = widened(hidden, weight, added)
+    ours = product(hidden, weight, added)
     assert ours.dtype == dtype and ours.is_contiguous()
     torch.testing.assert_close(ours.double(), expected, rtol=torch.finfo(dtype).eps / 2, atol=2e-5)
 
@@ -46,7 +47,7 @@ def test_products_are_float64_ones_rounded(
 def test_when_it_pays(slow: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """From four rows on, or where a weight lies column by column; and only of one type throughout."""
     used: list[int] = []
-    monkeypatch.setattr("modelwright.blocks.linear.widened", lambda *values: used.append(1) or widened(*values))
+    monkeypatch.setattr(widened, "product", lambda *values: used.append(1) or product(*values))
     weight = torch.randn(8, 6).bfloat16()
     for rows, laid_out, pays_off in [(1, weight, False), (3, weight, False), (4, weight, True), (9, weight, True),
                                      (1, weight.t().contiguous().t(), True), (0, weight, False)]:  # fmt: skip
@@ -70,10 +71,13 @@ def test_which_types_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"avx2": True, "avx512_bw": True, "avx512_fp16": True}, set()),
         ({"avx2": True, "avx_ne_convert": True}, set()),
     ]:
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has, raising=False)
+        monkeypatch.setattr(widened, "capabilities", lambda has=has: has)
         slow_types.cache_clear()
         assert slow_types() == expected
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     slow_types.cache_clear()
-    assert slow_types() == set()
-    slow_types.cache_clear()
+
+
+def test_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "avx2" in capabilities() or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX")
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert capabilities() == {}
