@@ -224,7 +224,6 @@ class Allowed:
             mask[row, self._tokens(row // self.rows, written, scores.shape[-1])] = 0
         return scores + mask
 
-
     def _tokens(self, prompt: int, written: Tensor, vocabulary: int) -> list[int]:
         given = self.allowed(prompt, written)
         tokens = given.tolist() if isinstance(given, Tensor) else given
