@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .greedy import unsound
+from .greedy import chances, unsound
 from .result import GenerateOutput, Record
 from .rules import Rules
 from .settings import Settings
@@ -82,7 +82,7 @@ class Group:
         """Sums, beams and words of the candidates, [B, C] each."""
         count = self.plan.candidates
         if self.plan.sample:
-            places = torch.multinomial(totals.softmax(dim=-1), count, generator=self.plan.generator)
+            places = chances(totals).multinomial(count, generator=self.plan.generator)
             sums = totals.gather(1, places)
         else:
             sums, places = totals.topk(count, dim=1)

@@ -36,6 +36,16 @@ class Extras:
     generator: torch.Generator | None = None
     compile: bool = False
 
+    def __post_init__(self) -> None:
+        """UsageError for what cannot be called."""
+        for name, given in (("logits_processor", self.processors), ("stopping_criteria", self.criteria)):
+            if isinstance(given, str) or not isinstance(given, Sequence) or not all(map(callable, given)):
+                raise UsageError(f"{name} must be a list of functions, but is {given!r}")
+        if self.allowed is not None and not callable(self.allowed):
+            raise UsageError(f"prefix_allowed_tokens_fn must be a function, but is {self.allowed!r}")
+        if self.generator is not None and not isinstance(self.generator, torch.Generator):
+            raise UsageError(f"generator must be a torch.Generator, but is {self.generator!r}")
+
 
 #: The same as the caller names them.
 _EXTRAS = {
@@ -61,8 +71,9 @@ class Job:
         settings = self.settings
         shared = {"rules": self.rules, "stopping": self.stopping, "padding": settings.padding, "record": self.record}
         if settings.searches == "contrastive":
+            candidates = min(settings.top_k, self.steps.model.config.vocab_size)
             return contrastive_search(
-                self.steps, self.prompts.ids, candidates=settings.top_k, alpha=settings.penalty_alpha, **shared
+                self.steps, self.prompts.ids, candidates=candidates, alpha=settings.penalty_alpha, **shared
             )
         return one_by_one(
             self.steps, self.prompts.ids, sample=settings.do_sample, copies=settings.num_return_sequences,
@@ -142,7 +153,7 @@ def prepare(
         )
     settings = settings_of(model.generation_config.to_dict(), generation_config, options)
     prompts = prompts_of(model, input_ids, inputs, settings)
-    return with_lengths(settings, model, prompts), prompts
+    return with_lengths(settings, model, prompts, options), prompts
 
 
 def _writes_nothing(model: Model) -> UsageError:
@@ -170,7 +181,9 @@ def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> J
         raise UsageError("stop_strings are looked for in text", help="give the tokenizer: generate(…, tokenizer=…)")
     decode = extras.tokenizer and (lambda ids: extras.tokenizer.decode(ids, skip_special_tokens=False))
     contrastive = settings.searches == "contrastive"
-    caches = model.generation.state == "cache" and settings.use_cache
+    # A prompt of vectors is read once: what is written after it are ids.
+    use_cache = settings.use_cache or (not model.encoder_names and "inputs_embeds" in prompts.inputs)
+    caches = model.generation.state == "cache" and use_cache
     if not caches and (contrastive or extras.compile):
         what = "contrastive search (penalty_alpha)" if contrastive else "compile=True"
         raise UsageError(f"{what} needs a cache, and {model.spec.name} takes none here")
@@ -178,7 +191,7 @@ def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> J
     if extras.compile:
         steps = CompiledSteps(model, prompts.inputs, **room)
     else:
-        steps = steps_of(model, prompts.inputs, use_cache=settings.use_cache, **room)
+        steps = steps_of(model, prompts.inputs, use_cache=use_cache, **room)
     rules = rules_of(
         settings, prompt=prompts.ids.shape[1], source=prompts.source, padding=prompts.padding, allowed=extras.allowed,
         more=extras.processors,

@@ -58,7 +58,7 @@ def contrastive_search(
         running = running & ~stopping(written[:, :length])
         go_on, sound = torch.stack([running.any(), probabilities[:, 0].isfinite().all()]).tolist()
         if not sound:
-            raise unsound(scores)
+            raise unsound(logits)
         yield written[:, :length]
         if not go_on:
             return

@@ -47,7 +47,7 @@ def one_by_one(
         running = running & ~stopping(written[:, :length])
         go_on, all_sound = torch.stack([running.any(), sound.all()]).tolist()
         if not all_sound:
-            raise unsound(scores)
+            raise unsound(logits)
         yield written[:, :length]
         if not go_on:
             return
@@ -62,15 +62,18 @@ def likeliest(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 def drawn(scores: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """A word by chance. *Shape:* [R, V] -> [R], [R]."""
+    return chances(scores).multinomial(1, generator=generator).squeeze(1), scores.amax(dim=-1).isfinite()
+
+
+def chances(scores: Tensor) -> Tensor:
+    """Probabilities, and the same one for all where scores give none. *Shape:* [R, n] -> [R, n]."""
     probabilities = scores.softmax(dim=-1)
-    sound = probabilities.sum(dim=-1).isfinite()
-    probabilities = torch.where(sound[:, None], probabilities, 1.0)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1), sound
+    return torch.where(probabilities.sum(dim=-1, keepdim=True).isfinite(), probabilities, 1.0)
 
 
-def unsound(scores: Tensor) -> UsageError:
-    """What is wrong with scores of which the best is no number."""
-    if scores.isnan().any() or (scores == float("inf")).any():
+def unsound(logits: Tensor) -> UsageError:
+    """What is wrong with the model's scores, or with what the rules have made of them, if the best is no number."""
+    if logits.isnan().any() or (logits == float("inf")).any():
         return UsageError(
             "the model's scores of the next word are not finite (NaN or infinity)",
             help="check the weights: build(…, verify=True); in float16 try bfloat16 or float32",

@@ -5,12 +5,14 @@ Scores are logits, or log probabilities in searches with beams. A rule never cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ...errors import UsageError
 
 Processor = Callable[[Tensor, Tensor], Tensor]
 NEVER = float("-inf")
@@ -195,6 +197,20 @@ class SequenceBias:
         return singles, longer
 
 
+class Own:
+    """A rule of the caller's, whose result must be scores. UsageError if it is none."""
+
+    def __init__(self, rule: Processor) -> None:
+        self.rule = rule
+
+    def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
+        found = self.rule(ids, scores)
+        if not isinstance(found, Tensor) or found.shape != scores.shape:
+            what = f"a tensor of shape {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise UsageError(f"a logits_processor gave {what}, not scores of shape {list(scores.shape)}")
+        return found
+
+
 class Allowed:
     """Only what `allowed(prompt's number, written [L])` lists may follow."""
 
@@ -205,8 +221,15 @@ class Allowed:
     def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
         mask = torch.full_like(scores, NEVER)
         for row, written in enumerate(ids):
-            mask[row, torch.as_tensor(self.allowed(row // self.rows, written), device=ids.device)] = 0
+            mask[row, self._tokens(row // self.rows, written, scores.shape[-1])] = 0
         return scores + mask
+
+    def _tokens(self, prompt: int, written: Tensor, vocabulary: int) -> list[int]:
+        given = self.allowed(prompt, written)
+        tokens = given.tolist() if isinstance(given, Tensor) else given
+        if not isinstance(tokens, Iterable) or not all(isinstance(i, int) and 0 <= i < vocabulary for i in tokens):
+            raise UsageError(f"prefix_allowed_tokens_fn gave {given!r}, not a list of ids from 0 to {vocabulary - 1}")
+        return list(tokens)
 
 
 def without_invalid(ids: Tensor, scores: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from . import processors as p
 from . import warpers as w
 from .settings import Settings
+from .values import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,18 @@ def rules_of(
     if s.forced_bos_token_id is not None:
         rules.append(p.ForceAt([s.forced_bos_token_id], 1))
     if s.forced_eos_token_id is not None:
-        forced = s.forced_eos_token_id
-        rules.append(p.ForceAt([forced] if isinstance(forced, int) else forced, s.max_length - 1))
+        rules.append(p.ForceAt(listed(s.forced_eos_token_id), s.max_length - 1))
     if s.remove_invalid_values:
         rules.append(p.without_invalid)
     if s.exponential_decay_length_penalty:
         start, factor = s.exponential_decay_length_penalty
         rules.append(p.EndGrows(s.ends, prompt + start, factor))
-    if s.suppress_tokens:
-        rules.append(p.Suppress(s.suppress_tokens))
-    if s.begin_suppress_tokens:
+    if suppressed := listed(s.suppress_tokens):
+        rules.append(p.Suppress(suppressed))
+    if suppressed := listed(s.begin_suppress_tokens):
         first = prompt if prompt > 1 or s.forced_bos_token_id is None else prompt + 1
-        rules.append(p.SuppressAt(s.begin_suppress_tokens, first))
-    rules += more
+        rules.append(p.SuppressAt(suppressed, first))
+    rules += [p.Own(rule) for rule in more]
     if s.do_sample:
         rules += warpers_of(s)
     if s.renormalize_logits:

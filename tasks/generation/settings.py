@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ...errors import Diagnostic, UsageError, did_you_mean
+from .values import listed, wrong_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Settings:
     sequence_bias: Mapping[tuple[int, ...], float] | list[Any] | None = None
     forced_bos_token_id: int | None = None
     forced_eos_token_id: int | list[int] | None = None
-    suppress_tokens: list[int] | None = None
-    begin_suppress_tokens: list[int] | None = None
+    suppress_tokens: int | list[int] | None = None
+    begin_suppress_tokens: int | list[int] | None = None
     exponential_decay_length_penalty: tuple[int, float] | None = None
     renormalize_logits: bool = False
     remove_invalid_values: bool = False
@@ -60,8 +60,7 @@ class Settings:
     @property
     def ends(self) -> list[int]:
         """Tokens that end a text."""
-        ids = self.eos_token_id
-        return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+        return listed(self.eos_token_id)
 
     @property
     def padding(self) -> int:
@@ -84,7 +83,7 @@ NAMES = tuple(field.name for field in fields(Settings))
 ABSENT = {
     "assistant_confidence_threshold": 0.4, "assistant_early_exit": None, "assistant_ensemble_weight": None,
     "assistant_lookbehind": 10, "cache_config": None, "cache_implementation": None, "compile_config": None,
-    "constraints": None, "disable_compile": None, "dola_layers": None, "force_words_ids": None, "guidance_scale": None,
+    "constraints": None, "disable_compile": None, "dola_layers": None, "force_words_ids": None, "guidance_scale": 1,
     "is_assistant": False, "low_memory": None, "max_cache_len": None, "max_matching_ngram_size": None,
     "num_assistant_tokens": 20, "num_assistant_tokens_schedule": "constant", "output_attentions": False,
     "output_hidden_states": False, "prefill_chunk_size": None, "prompt_lookup_num_tokens": None,
@@ -98,19 +97,9 @@ _DECISIVE = (
 #: Two ways of saying the same thing: with the prompt, and without.
 _LENGTHS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
 _SAMPLING = ("temperature", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+_MARKS = ("bos_token_id", "eos_token_id", "pad_token_id")
+_CHOOSE = ("do_sample", "num_beams", "penalty_alpha")  # of these it depends which of those mean something
 _BEAMS = ("length_penalty", "early_stopping", "num_beam_groups", "diversity_penalty")
-
-_COUNTS = {
-    "max_length": 1, "max_new_tokens": 1, "min_length": 0, "min_new_tokens": 0, "top_k": 0, "num_beams": 1,
-    "num_beam_groups": 1, "num_return_sequences": 1, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0,
-}  # fmt: skip
-#: Bounds, and whether the lower one itself is allowed.
-_RANGES = {
-    "temperature": (0, math.inf, False), "top_p": (0, 1, False), "min_p": (0, 1, True), "typical_p": (0, 1, False),
-    "epsilon_cutoff": (0, 1, True), "eta_cutoff": (0, 1, True), "repetition_penalty": (0, math.inf, False),
-    "encoder_repetition_penalty": (0, math.inf, False), "diversity_penalty": (0, math.inf, True),
-    "penalty_alpha": (0, 1, True), "length_penalty": (-math.inf, math.inf, True), "max_time": (0, math.inf, False),
-}  # fmt: skip
 
 
 def settings_of(defaults: Mapping[str, Any], given: Any, options: Mapping[str, Any]) -> Settings:
@@ -122,18 +111,38 @@ def settings_of(defaults: Mapping[str, Any], given: Any, options: Mapping[str, A
     unknown = [name for name in options if name not in NAMES]
     if unknown:
         raise UsageError(*(_unknown(name, options[name]) for name in unknown if _counts(name, options[name])))
+    arrays = [name for name, value in options.items() if hasattr(value, "shape")]
+    if arrays:
+        raise UsageError(*(Diagnostic(f"{name} is a {type(options[name]).__name__}", help="a plain value: .tolist()")
+                           for name in arrays))  # fmt: skip
     said: dict[str, Any] = {}
     for layer in (defaults, _mapping(given)):
         absent = [name for name in _DECISIVE if layer.get(name) not in (None, ABSENT[name])]
         if absent:
             raise UsageError(*(_unknown(name, layer[name]) for name in absent))
-        _over(said, {name: value for name, value in layer.items() if name in NAMES and value is not None})
+        _over(said, {name: value for name, value in layer.items() if name in NAMES and not _says_nothing(name, value)})
+    _pass_over(said, options)
     _over(said, {n: value for n, value in options.items() if value is not None or getattr(_DEFAULTS, n, 0) is None})
     settings = Settings(**{name: value for name, value in said.items() if name in NAMES})
-    problems = [*_values(settings), *_together(settings, options)]
+    problems = [*wrong_values(settings), *_together(settings, options)]
     if problems:
         raise UsageError(*problems)
     return settings
+
+
+def _says_nothing(name: str, value: Any) -> bool:
+    """Whether an option of a file is none at all. In files an id below 0 stands for no token."""
+    return value is None or (name in _MARKS and isinstance(value, int) and value < 0)
+
+
+def _pass_over(said: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """What files say of sampling or beams is nothing to a search that has none, whatever it is."""
+    chosen = {name: options[name] if options.get(name) is not None else said.get(name) for name in _CHOOSE}
+    idle = () if chosen["do_sample"] else _SAMPLING if chosen["penalty_alpha"] else (*_SAMPLING, "top_k")
+    if chosen["num_beams"] in (None, 1):
+        idle += _BEAMS
+    for name in idle:
+        said.pop(name, None)
 
 
 def _over(said: dict[str, Any], layer: Mapping[str, Any]) -> None:
@@ -169,53 +178,9 @@ def _unknown(name: str, value: Any) -> Diagnostic:
     return Diagnostic(f"generation has no option `{name}`", label=did_you_mean(name, NAMES))
 
 
-def _values(settings: Settings) -> list[Diagnostic]:
-    """What no option may be by itself."""
-    problems = []
-    for name, least in _COUNTS.items():
-        value = getattr(settings, name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            problems.append(Diagnostic(f"{name} must be a whole number, {least} or more, but is {value!r}"))
-    for name, (low, high, closed) in _RANGES.items():
-        value = getattr(settings, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and low <= value <= high and (closed or value > low)):
-            problems.append(Diagnostic(f"{name} must be {_bounds(low, high, closed)}, but is {value!r}"))
-    early = settings.early_stopping
-    if early not in (True, False, "never"):
-        problems.append(Diagnostic(f'early_stopping must be True, False or "never", but is {early!r}'))
-    for name in ("eos_token_id", "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens"):
-        value = getattr(settings, name)
-        ids = [value] if isinstance(value, int) else value
-        if ids is not None and not _are_ids(ids):
-            problems.append(Diagnostic(f"{name} must be a token id or a list of them, but is {value!r}"))
-    for name in ("bos_token_id", "pad_token_id", "forced_bos_token_id"):
-        value = getattr(settings, name)
-        if value is not None and not _are_ids([value]):
-            problems.append(Diagnostic(f"{name} must be a token id, but is {value!r}"))
-    words = settings.bad_words_ids
-    if words is not None and not (isinstance(words, list) and words and all(w and _are_ids(w) for w in words)):
-        problems.append(Diagnostic("bad_words_ids must be a list of words, each a list of token ids",
-                                   help="tokenizer(words, add_special_tokens=False)['input_ids']"))  # fmt: skip
-    return problems
-
-
-def _bounds(low: float, high: float, closed: bool) -> str:
-    if low == -math.inf:
-        return "a number"
-    least = f"{low} or more" if closed else f"more than {low}"
-    return least if high == math.inf else f"{least} and at most {high}"
-
-
-def _are_ids(ids: Any) -> bool:
-    return isinstance(ids, list | tuple) and all(
-        isinstance(i, int) and not isinstance(i, bool) and i >= 0 for i in ids
-    )
-
-
 def _together(settings: Settings, options: Mapping[str, Any]) -> list[Diagnostic]:
     """What contradicts itself. What does nothing is a mistake where the caller says it, and none in a file."""
-    if _values(settings):  # judge no combination of wrong values
+    if wrong_values(settings):  # judge no combination of wrong values
         return []
     beams, groups, returned = settings.num_beams, settings.num_beam_groups, settings.num_return_sequences
     said = {name for name, value in options.items() if value is not None and value != getattr(_DEFAULTS, name)}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ...errors import UsageError
+
 Decode = Callable[[list[int]], str]
 Criterion = Callable[[Tensor, object], "Tensor | bool"]  # (written [R, L], scores) -> [R], or one for all
 
@@ -41,8 +43,16 @@ class Stopping:
         if self.strings:
             done = done | torch.tensor([self._says(row) for row in ids.tolist()], device=ids.device)
         for criterion in self.more:
-            done = done | torch.as_tensor(criterion(ids, None), device=ids.device)
+            done = done | self._said(criterion(ids, None), done)
         return done
+
+    @staticmethod
+    def _said(answer: object, done: Tensor) -> Tensor:
+        """A caller's criterion about all rows, or each. UsageError if it says neither."""
+        if isinstance(answer, bool) or (isinstance(answer, Tensor) and answer.shape in ((), (1,), done.shape)):
+            return torch.as_tensor(answer, device=done.device, dtype=torch.bool)
+        what = f"a tensor of shape {list(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
+        raise UsageError(f"a stopping criterion gave {what}, not a truth value, or one for each of {len(done)} rows")
 
     def ended(self, tokens: Tensor) -> Tensor:
         """Which of these tokens end a text."""

@@ -49,7 +49,7 @@ def find_task(name: str) -> Task:
     """The task of that name; `translation_en_to_de` names its languages. UsageError."""
     if pair := _PAIR.fullmatch(name) if isinstance(name, str) else None:
         return TASKS["translation"]._replace(source=pair[1], target=pair[2])
-    if name not in TASKS and name not in ALIASES:
+    if not isinstance(name, str) or (name not in TASKS and name not in ALIASES):
         known = (*TASKS, *ALIASES, "translation_XX_to_YY")
         guess = did_you_mean(str(name), known)
         raise UsageError(f"no task is called `{name}`", help=guess or f"tasks: {', '.join(known)}")

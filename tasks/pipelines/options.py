@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import Diagnostic, UsageError, did_you_mean
 
 Options = TypeVar("Options")
+_WORDS: dict[Any, str] = {bool: "True or False", str: "a text", list[str]: "a list of texts", NoneType: "None"}
 
 
 def changed(options: Options, given: Mapping[str, Any], task: str) -> Options:
@@ -21,7 +23,20 @@ def changed(options: Options, given: Mapping[str, Any], task: str) -> Options:
                        help=f"it takes {', '.join(known)}")
             for name in unknown
         ))  # fmt: skip
+    wrong = [Diagnostic(f"{name}={value!r} must be {form}") for name, value in given.items()
+             if (form := _other_than(get_type_hints(type(options))[name], value))]  # fmt: skip
+    if wrong:
+        raise UsageError(*wrong)
     return replace(options, **given)
+
+
+def _other_than(hint: Any, value: Any) -> str | None:
+    """What an option must be, by its type, if `value` is something else. Only of switches and texts: numbers have
+    bounds besides, which tasks check."""
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if not {*kinds} <= {*_WORDS} or any(isinstance(value, get_origin(kind) or kind) for kind in kinds):
+        return None
+    return " or ".join(_WORDS[kind] for kind in kinds)
 
 
 def whole(name: str, value: Any, least: int = 1) -> None:

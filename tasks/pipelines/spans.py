@@ -99,8 +99,9 @@ class Answers:
             known["score"] += span.score
 
     def best(self, count: int, none: float | None) -> list[dict[str, object]]:
-        """The `count` best; `none` is the score of there being no answer, None if that is no choice."""
+        """The `count` best; `none` is the score of there being no answer, None if that is no choice. Of a context
+        without tokens it is the only one, with a score of 0."""
         found = list(self._found.values())
-        if none is not None:
-            found.append({"score": none, "start": 0, "end": 0, "answer": ""})
+        if none is not None or not found:
+            found.append({"score": none or 0.0, "start": 0, "end": 0, "answer": ""})
         return sorted(found, key=lambda answer: -answer["score"])[:count]

@@ -45,8 +45,6 @@ class TokenClassification(Pipeline):
                 options, aggregation_strategy=strategy, grouped_entities=None, ignore_subwords=None
             )
         one_of("aggregation_strategy", options.aggregation_strategy, STRATEGIES)
-        if not isinstance(options.delimiter, str):
-            raise UsageError(f"delimiter={options.delimiter!r} is no text")
         if options.stride is not None:
             whole("stride", options.stride, 0)
             if options.aggregation_strategy == "none":

@@ -207,6 +207,7 @@ ANSWER = [
     call("question-answering", ASKED[3], max_seq_len=24, doc_stride=4, top_k=5, max_answer_len=3),
     call("question-answering", ASKED[1], max_seq_len=30, doc_stride=10, handle_impossible_answer=True),
 ]
+BLANK = [call("question-answering", {"question": "What?", "context": blank}) for blank in (" ", "\u200b", "\n\n")]
 #: Without the blank at the end, which only the tokenizer in Rust keeps; and with room for the question in its windows.
 STRIPPED = [{"question": one["question"], "context": one["context"].strip()} for one in ASKED]
 BLANKLESS = [
@@ -262,6 +263,7 @@ SHORT = {"max_new_tokens": 9}
 TRANSLATE = [
     call("summarization", CONTEXTS[3], SHORT),
     call("summarization", [CONTEXTS[0], TEXTS[3]], min_length=2, max_new_tokens=7),
+    call("summarization", CONTEXTS[0], max_new_tokens=3),  # fewer than the config's least
     call("translation_en_to_de", TEXTS[0], SHORT),
     call("translation_en_to_de", [TEXTS[1], "Hello"], max_new_tokens=12),
     call("translation_en_to_fr", TEXTS[0], SHORT, num_return_sequences=2),
@@ -285,11 +287,11 @@ CASES: dict[str, tuple[str, Any, dict[str, Any], list[dict[str, Any]]]] = {
         "BertForSequenceClassification", bert, named(["stars"]) | {"problem_type": "regression"}, CLASSIFY[:2]
     ),
     "bert_entities": ("BertForTokenClassification", bert, named(ENTITIES), NER + SPLIT),
-    "bert_answers": ("BertForQuestionAnswering", bert, {}, ANSWER),
+    "bert_answers": ("BertForQuestionAnswering", bert, {}, ANSWER + BLANK),
     "bert_words": ("BertForMaskedLM", bert, {}, fill("[MASK]")),
     "roberta_inference": ("RobertaForSequenceClassification", roberta, named(INFERENCE), SHOTS + CLASSIFY),
     "roberta_entities": ("RobertaForTokenClassification", roberta, named(ENTITIES), NER),
-    "roberta_answers": ("RobertaForQuestionAnswering", roberta, {}, ANSWER),
+    "roberta_answers": ("RobertaForQuestionAnswering", roberta, {}, ANSWER + BLANK),
     "roberta_words": ("RobertaForMaskedLM", roberta, {}, fill("<mask>")),
     "gpt2_text": ("GPT2LMHeadModel", gpt2, {}, WRITE),
     "t5_text": ("T5ForConditionalGeneration", t5, {}, TRANSLATE),

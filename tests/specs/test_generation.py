@@ -228,6 +228,25 @@ def test_positions_of_the_caller_s_count_on(name: str, call: str, folder: Any) -
     assert_same(*both(name, folder, prompt(), CALLS[call], position_ids=places))
 
 
+VECTORS: dict[str, dict[str, Any]] = {
+    "total length": {"max_length": 14, "min_length": 8, "eos_token_id": [*range(2, 90)]},
+    "without cache": {"max_new_tokens": 8, "use_cache": False},
+    "beams": {"max_length": 12, "min_length": 9, "num_beams": 3, "eos_token_id": [*range(30, 60)], "use_cache": False},
+}
+
+
+@pytest.mark.parametrize("call", VECTORS)
+@pytest.mark.parametrize("name", ["bert", "electra", "gpt2", "llama"])
+def test_a_prompt_of_vectors(name: str, call: str, folder: Any) -> None:
+    """Which counts for lengths, is not returned, and is read into a cache in any case."""
+    theirs, ours = pair(name, folder)
+    vectors = theirs.get_input_embeddings().weight[prompt()].detach()
+    options = VECTORS[call] | {"return_dict_in_generate": True, "output_scores": True}
+    mine, reference = (model.generate(inputs_embeds=vectors, **options) for model in (ours, theirs))
+    assert decided(reference)
+    assert_same(mine, reference)
+
+
 @pytest.mark.parametrize("call", ["greedy", "beams"])
 def test_an_encoder_beside_it(call: str, folder: Any) -> None:
     """States given by the caller, which a decoder of this kind has layers for where its config says so."""

@@ -48,11 +48,30 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "misspelt": ({"max_new_token": 5}, "generate takes no `max_new_token`"),
     "absent": ({"prompt_lookup_num_tokens": 3}, "generation has no `prompt_lookup_num_tokens`"),
     "bad words": ({"bad_words_ids": [3]}, "bad_words_ids must be a list of words"),
+    "no word": ({"bad_words_ids": [[3], []]}, "bad_words_ids must be a list of words"),
+    "no bias": ({"sequence_bias": {(3,): "much"}}, "sequence_bias must be a mapping of tuples"),
+    "no growth": ({"exponential_decay_length_penalty": (3,)}, "must be two numbers: from which new token on"),
+    "no switch": ({"do_sample": "yes"}, "do_sample must be True or False, but is 'yes'"),
+    "not a number": ({"length_penalty": float("nan"), "num_beams": 2}, "length_penalty must be a number"),
+    "a tensor": ({"num_beams": torch.tensor(2)}, "num_beams is a Tensor"),
+    "an empty string": ({"stop_strings": ["a", ""]}, "stop_strings must be a text or a list of them"),
+    "no function": ({"logits_processor": [3]}, "logits_processor must be a list of functions"),
+    "no rule": ({"logits_processor": [lambda text, scores: scores[:, 1:]]}, r"gave a tensor of shape \[2, 49\], not"),
+    "no criterion": ({"stopping_criteria": [lambda text, scores: None]}, "gave NoneType, not a truth value"),
+    "beyond the vocabulary": ({"prefix_allowed_tokens_fn": lambda row, text: [50]}, "ids from 0 to 49"),
+    "no generator": ({"generator": 3}, "generator must be a torch.Generator"),
+    "keys and values": ({"past_key_values": ()}, "generate says past_key_values itself"),
     "no id": ({"eos_token_id": -1}, "eos_token_id must be a token id or a list of them"),
     "no tokenizer": ({"stop_strings": "x"}, "stop_strings are looked for in text"),
     "nothing left": ({"suppress_tokens": list(range(50))}, "forbid every word"),
     "nothing left for beams": ({"suppress_tokens": list(range(50)), "num_beams": 2}, "forbid every word"),
     "nothing left to chance": ({"suppress_tokens": list(range(50)), "do_sample": True}, "forbid every word"),
+    "nothing left to chance with beams": (
+        {"suppress_tokens": list(range(50)), "do_sample": True, "num_beams": 2}, "forbid every word",
+    ),
+    "nothing left to normalise": (
+        {"suppress_tokens": list(range(50)), "renormalize_logits": True}, "forbid every word",
+    ),
     "config": ({"generation_config": 3}, "generation_config must be a mapping"),
 }  # fmt: skip
 
@@ -97,6 +116,40 @@ def test_wrong_masks(model: mw.Model) -> None:
         model.generate(ids(), attention_mask=torch.tensor([[1] * 5, [1, 1, 1, 0, 0]]))
     with pytest.raises(mw.UsageError, match="all of it is padding"):
         model.generate(ids(), attention_mask=torch.tensor([[1] * 5, [0] * 5]))
+
+
+NUMBERS: dict[str, tuple[dict[str, Any], str]] = {
+    "a list": ({"attention_mask": [[1] * 5] * 2}, "attention_mask must be a tensor of 1 and 0, not list"),
+    "fractions": ({"position_ids": torch.zeros(2, 5)}, "position_ids must be a tensor of whole numbers"),
+    "no such position": ({"position_ids": torch.full((2, 5), 99)}, "position_ids has a number for which"),
+    "narrow vectors": ({"inputs_embeds": torch.zeros(2, 5, 15)}, "vectors of 15 numbers, the model's have 16"),
+    "flat vectors": ({"inputs_embeds": torch.zeros(5, 16)}, r"must be vectors \[batch, length, size\]"),
+    "a mask of other vectors": (
+        {"inputs_embeds": torch.zeros(2, 5, 16), "attention_mask": torch.ones(2, 4)}, r"shape \[2, 4\], the vectors",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_wrong_tensors_are_one_error(name: str, model: mw.Model) -> None:
+    inputs, message = NUMBERS[name]
+    with pytest.raises(mw.UsageError, match=message):
+        model.generate(None if "inputs_embeds" in inputs else ids(), max_new_tokens=2, **inputs, **QUIET)
+
+
+SOURCES: dict[str, tuple[dict[str, Any], str]] = {
+    "a start for another source": ({"decoder_input_ids": ids(3)}, "decoder_input_ids has 3 rows for 2 sources"),
+    "a mask for another start": ({"decoder_attention_mask": torch.ones(2, 4)}, "what the decoder starts from"),
+    "no states": ({"encoder_outputs": torch.zeros(2, 5)}, "must be what model.encode"),
+    "no start": ({"decoder_start_token_id": "<s>"}, "decoder_start_token_id must be a token id"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_wrong_starts_of_a_decoder_are_one_error(name: str) -> None:
+    inputs, message = SOURCES[name]
+    with pytest.raises(mw.UsageError, match=message):
+        built("bart", "seq2seq_lm", intermediate_size=20).generate(ids(), max_new_tokens=2, **QUIET | inputs)
 
 
 def test_a_model_that_does_not_write() -> None:
@@ -166,6 +219,29 @@ def test_a_config_s_options_are_defaults(tmp_path: Path) -> None:
     assert new.generate(ids(), generation_config=Settings(max_new_tokens=3, num_beams=2)).shape == (2, 8)
     new.save(tmp_path / "own", format="modelwright")
     assert mw.build(weights=tmp_path / "own", head="causal_lm").generation_config.max_new_tokens == 4
+
+
+FILES: dict[str, dict[str, Any]] = {
+    "longer than this call": {"min_length": 30, "max_length": 40},
+    "longer, without the prompt": {"min_new_tokens": 30},
+    "of chance": {"temperature": 0.0, "top_p": 0.0, "top_k": -1, "typical_p": 0.0, "min_p": 2.0},
+    "of beams": {"length_penalty": 2.0, "num_beam_groups": 3, "early_stopping": True},
+    "no tokens": {"pad_token_id": -1, "bos_token_id": -1},
+    "one": {"guidance_scale": 1.0, "suppress_tokens": []},
+    "contrastive": {"penalty_alpha": 0.0, "top_k": 400},
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("options", [{"max_new_tokens": 6}, {"max_length": 11, "use_cache": False}], ids=str)
+def test_what_in_a_file_means_nothing_here(name: str, options: dict[str, Any], model: mw.Model, tmp_path: Path) -> None:
+    """Ids as the reference writes them, which passes over it, too."""
+    transformers = pytest.importorskip("transformers")
+    model.save(tmp_path)
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [3, 9, 17, 26, 31, 44]} | FILES[name]))
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    text = mw.build(weights=tmp_path, head="causal_lm").generate(ids(), **options)
+    assert text.tolist() == theirs.generate(ids(), **options).tolist()
 
 
 def test_what_a_file_asks_for_and_is_not_there_is_an_error(model: mw.Model) -> None:
