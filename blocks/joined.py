@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .linear import Linear
-from .panels import only_values
+from .panels import only_values, state_of
 
 
 class Joined:
@@ -60,8 +60,6 @@ class Joined:
     def _split(self, whole: Tensor) -> tuple[Tensor, ...]:
         return whole.detach().split(self.sizes)
 
-    def _states(self) -> Iterator[tuple[int, int]]:
-        for projection in self.projections:
-            for value in projection._parameters.values():
-                if value is not None:
-                    yield value.data_ptr(), 0 if value.is_inference() else value._version
+    def _states(self) -> Iterator[tuple[int, int, torch.dtype]]:
+        values = (value for projection in self.projections for value in projection._parameters.values())
+        return (state_of(value) for value in values if value is not None)

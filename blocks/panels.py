@@ -18,14 +18,14 @@ class Panels:
     """
 
     def __init__(self, weight: Tensor) -> None:
-        self.source = _state(weight)
+        self.source = state_of(weight)
         self.outputs = weight.shape[0]
         padded = F.pad(weight.detach(), (0, 0, 0, -self.outputs % WIDTH))
         self.panels = padded.unflatten(0, (-1, WIDTH)).transpose(1, 2).contiguous()
 
     def current(self, weight: Tensor) -> bool:
         """Whether the weight is still the tensor that was copied, and was not written to."""
-        return self.source == _state(weight)
+        return self.source == state_of(weight)
 
     def serve(self, hidden: Tensor, weight: Tensor) -> bool:
         """Whether a product [..., in] with the weight may and should be one with the panels. Compiled code cannot ask
@@ -51,6 +51,7 @@ def only_values(hidden: Tensor) -> bool:
     return hidden.is_cpu and not more
 
 
-def _state(weight: Tensor) -> tuple[int, int, torch.dtype]:
+def state_of(weight: Tensor) -> tuple[int, int, torch.dtype]:
+    """What changes when a tensor is replaced or written to."""
     version = 0 if weight.is_inference() else weight._version  # tensors of inference mode count no writes
     return weight.data_ptr(), version, weight.dtype

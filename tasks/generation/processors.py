@@ -225,6 +225,7 @@ class Allowed:
         return scores + mask
 
     def _tokens(self, prompt: int, written: Tensor, vocabulary: int) -> list[int]:
+        """What the caller's function lists. UsageError if that is not ids."""
         given = self.allowed(prompt, written)
         tokens = given.tolist() if isinstance(given, Tensor) else given
         if not isinstance(tokens, Iterable) or not all(isinstance(i, int) and 0 <= i < vocabulary for i in tokens):

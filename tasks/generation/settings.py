@@ -124,7 +124,7 @@ def settings_of(defaults: Mapping[str, Any], given: Any, options: Mapping[str, A
     _pass_over(said, options)
     _over(said, {n: value for n, value in options.items() if value is not None or getattr(_DEFAULTS, n, 0) is None})
     settings = Settings(**{name: value for name, value in said.items() if name in NAMES})
-    problems = [*wrong_values(settings), *_together(settings, options)]
+    problems = wrong_values(settings) or _together(settings, options)  # no combination of wrong values is judged
     if problems:
         raise UsageError(*problems)
     return settings
@@ -180,8 +180,6 @@ def _unknown(name: str, value: Any) -> Diagnostic:
 
 def _together(settings: Settings, options: Mapping[str, Any]) -> list[Diagnostic]:
     """What contradicts itself. What does nothing is a mistake where the caller says it, and none in a file."""
-    if wrong_values(settings):  # judge no combination of wrong values
-        return []
     beams, groups, returned = settings.num_beams, settings.num_beam_groups, settings.num_return_sequences
     said = {name for name, value in options.items() if value is not None and value != getattr(_DEFAULTS, name)}
     problems = []

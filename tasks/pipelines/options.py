@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -23,11 +24,15 @@ def changed(options: Options, given: Mapping[str, Any], task: str) -> Options:
                        help=f"it takes {', '.join(known)}")
             for name in unknown
         ))  # fmt: skip
+    hints = _hints(type(options)) if given else {}
     wrong = [Diagnostic(f"{name}={value!r} must be {form}") for name, value in given.items()
-             if (form := _other_than(get_type_hints(type(options))[name], value))]  # fmt: skip
+             if (form := _other_than(hints[name], value))]  # fmt: skip
     if wrong:
         raise UsageError(*wrong)
     return replace(options, **given)
+
+
+_hints = cache(get_type_hints)  # which evaluates the text of each annotation
 
 
 def _other_than(hint: Any, value: Any) -> str | None:
