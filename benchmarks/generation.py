@@ -4,9 +4,8 @@
                                        [--dtype float32] [--compile] [--json]
 
 A GPT-2 of the published small size with random weights; both libraries take turns in one process, one thread, CPU
-time. `arranged` is after `modelwright.arrange(model, rows * beams)`, and so is `compiled`, with its steps compiled.
-`limit` is what reading every weight once for each step would take at the rate at which this processor reads
-memory, measured beside it.
+time. `compiled` is modelwright with its steps compiled. `limit` is what reading every weight once for each step would
+take at the rate at which this processor reads memory, measured beside it.
 """
 
 from __future__ import annotations
@@ -37,10 +36,14 @@ def cpu(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, result
 
 
-def reading_rate(torch: Any) -> float:
-    """Bytes a second that one thread reads from memory, the best of five times 400 MB."""
+def reading_rate(torch: Any, linear: Any) -> float:
+    """Bytes a second that one thread reads from memory, the best of five times 400 MB: in one run, in two runs side by
+    side, and as a matrix times a vector."""
     numbers = torch.ones(100_000_000)
-    return 4e8 / min(cpu(numbers.sum)[0] for _ in range(5))
+    halves, matrix, vector = numbers.view(2, -1), numbers.view(-1, 1000), torch.ones(1, 1000)
+    ways = (numbers.sum, lambda: halves[0].dot(halves[1]), lambda: linear(vector, matrix))
+    with torch.no_grad():
+        return 4e8 / min(cpu(way)[0] for way in ways for _ in range(5))
 
 
 def run(size: str, tokens: int, rounds: int, compile: bool, dtype: str = "float32") -> dict[str, Any]:
@@ -58,18 +61,14 @@ def run(size: str, tokens: int, rounds: int, compile: bool, dtype: str = "float3
         config = transformers.GPT2Config(bos_token_id=0, eos_token_id=0, **SIZES[size])
         transformers.GPT2LMHeadModel(config).save_pretrained(folder)
         peer = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=dtype).eval()
-        model, arranged = (
-            modelwright.build("gpt2", weights=Path(folder), head="causal_lm", dtype=dtype) for _ in range(2)
-        )
-        sides: dict[str, Callable[..., Any]] = {
-            "transformers": peer.generate, "modelwright": model.generate, "arranged": arranged.generate,
-        }  # fmt: skip
+        model = modelwright.build("gpt2", weights=Path(folder), head="causal_lm", dtype=dtype)
+        sides: dict[str, Callable[..., Any]] = {"transformers": peer.generate, "modelwright": model.generate}
         if compile:
-            sides["compiled"] = lambda ids, **options: arranged.generate(ids, compile=True, **options)
-        rate, stored = reading_rate(torch), sum(p.numel() * p.element_size() for p in model.parameters())
+            sides["compiled"] = lambda ids, **options: model.generate(ids, compile=True, **options)
+        rate = reading_rate(torch, modelwright.blocks.linear.linear)
+        stored = sum(p.numel() * p.element_size() for p in model.parameters())
         jobs = []
         for rows, beams in JOBS:
-            modelwright.arrange(arranged, rows * beams)
             ids = torch.randint(1, config.vocab_size, (rows, PROMPT), generator=torch.Generator().manual_seed(rows))
             options = {"max_new_tokens": tokens, "pad_token_id": 0, "eos_token_id": None}
             options |= {"num_beams": beams} if beams > 1 else {}

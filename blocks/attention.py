@@ -80,7 +80,6 @@ class Attention(MultiHead):
     constraints: ClassVar = (DIVIDED, GROUPED)
 
     reads: ClassVar = frozenset({"attention_mask", "past_key_values"})
-    together = ("query", "key", "value")
 
     def __init__(
         self,
@@ -108,10 +107,9 @@ class Attention(MultiHead):
         self.key_norm = nn.Identity() if key_norm is None else key_norm
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
-        query, key, value = self.project(hidden)
-        query = self.query_norm(split_heads(query, self.num_heads))
-        key = self.key_norm(split_heads(key, self.num_key_value_heads))
-        value = split_heads(value, self.num_key_value_heads)
+        query = self.query_norm(split_heads(self.query(hidden), self.num_heads))
+        key = self.key_norm(split_heads(self.key(hidden), self.num_key_value_heads))
+        value = split_heads(self.value(hidden), self.num_key_value_heads)
         if self.rotary is not None:
             query, key = self.rotary(query, context), self.rotary(key, context)
         if context.past_key_values is not None:
@@ -155,7 +153,6 @@ class CrossAttention(MultiHead):
     constraints: ClassVar = (DIVIDED, GROUPED)
     reads: ClassVar = frozenset({"encoder_hidden_states", "encoder_attention_mask", "past_key_values"})
     requires: ClassVar = "encoder_hidden_states"
-    together = ("key", "value")
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         query = split_heads(self.query(hidden), self.num_heads)
@@ -182,8 +179,8 @@ class CrossAttention(MultiHead):
         known = None if cache is None else cache.cross(context.layer)
         if known is not None:
             return known
-        projected = self.project(context.encoder_hidden_states)
-        key, value = (split_heads(states, self.num_key_value_heads) for states in projected)
+        key = split_heads(self.key(context.encoder_hidden_states), self.num_key_value_heads)
+        value = split_heads(self.value(context.encoder_hidden_states), self.num_key_value_heads)
         if cache is not None:
             cache.keep_cross(context.layer, key, value)
         return key, value

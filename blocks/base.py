@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from .cache import KeyValueCache
-from .joined import Joined
 from .registry import Block
 
 #: What a caller may give a model, and a block may read from the context.
@@ -109,35 +108,8 @@ class Sublayer(Block, nn.Module):
 
     norm: nn.Module
     requires: ClassVar[str | None] = None  # the layer skips the operation when this context field is None
-    together: Sequence[str] = ()  # the projections that are given the same input
-    joined: Joined | None = None  # these as one product
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor: ...
-
-    def project(self, hidden: Tensor) -> Sequence[Tensor]:
-        """The projections in `together` of one input. *Shape:* [..., in] -> [..., out] each."""
-        projections = [self._modules[name] for name in self.together]
-        if self.joined is not None and self.joined.serve(hidden, projections):
-            return self.joined(hidden)
-        return [projection(hidden) for projection in projections]
-
-    @torch.no_grad()
-    def join(self, rows: int) -> Sequence[nn.Module]:
-        """Make the projections in `together` one product, if rows are so many that this is faster on the CPU; returns
-        those that were joined."""
-        projections = [self._modules[name] for name in self.together]
-        self.joined = Joined(projections) if rows == 1 and Joined.fits(projections) else None
-        return () if self.joined is None else projections
-
-    def drop_stale(self) -> None:
-        """Forget the one product if one of its projections is not what it was: compiled code could not tell."""
-        if self.joined is not None and not self.joined.current([self._modules[name] for name in self.together]):
-            self.joined = None
-
-    def train(self, mode: bool = True) -> Sublayer:
-        """Training writes to weights, so what was copied from them goes."""
-        self.joined = None if mode else self.joined
-        return super().train(mode)
 
 
 class Bias(Block, nn.Module):

@@ -52,7 +52,6 @@ class FeedForward(Sublayer):
         self.dropout = dropout
         self.output_dropout = output_dropout
         self.chunk_size = chunk_size
-        self.together = ("gate", "intermediate") if gated else ()
         self.gate = Linear(hidden_size, intermediate_size, bias=bias) if gated else None
         self.intermediate = Linear(hidden_size, intermediate_size, bias=bias)
         self.output = Linear(intermediate_size, hidden_size, bias=bias, init_scale=init_scale)
@@ -62,11 +61,8 @@ class FeedForward(Sublayer):
         return F.dropout(result, self.output_dropout, self.training)
 
     def _transform(self, hidden: Tensor) -> Tensor:
-        if self.gate is None:
-            inner = self.activation(self.intermediate(hidden))
-        else:
-            gate, inner = self.project(hidden)
-            inner = self.activation(gate) * inner
+        inner = self.intermediate(hidden)
+        inner = self.activation(inner) if self.gate is None else self.activation(self.gate(hidden)) * inner
         return self.output(F.dropout(inner, self.dropout, self.training))
 
 

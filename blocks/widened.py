@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 from torch import Tensor
 
+from .operation import product_operation
 from .processor import capabilities
 
 #: Numbers of a weight that are widened at a time: they stay in the processor's cache until they are used.
@@ -15,7 +14,6 @@ PIECE = 2**19
 ROWS = 4
 
 
-@cache
 def slow_types() -> frozenset[torch.dtype]:
     """The types for which torch has no fast product on this processor."""
     has = capabilities()
@@ -28,15 +26,18 @@ def slow_types() -> frozenset[torch.dtype]:
     return frozenset(dtype for dtype, fast in native.items() if not fast)
 
 
+SLOW = slow_types()
+
+
 def pays(hidden: Tensor, weight: Tensor) -> bool:
     """Whether the product of [..., in] with a weight of its type is faster widened."""
-    if weight.dtype not in slow_types() or hidden.dtype != weight.dtype:
+    if weight.dtype not in SLOW or hidden.dtype != weight.dtype:
         return False
     return hidden.numel() >= hidden.shape[-1] * (1 if weight.stride(0) == 1 else ROWS)
 
 
-def product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """hidden · weightᵀ + bias, rounded once. *Shape:* [..., in], [out, in], [out] -> [..., out]."""
+def _product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """In float32, rounded once."""
     rows = hidden.reshape(-1, hidden.shape[-1]).float()
     result = rows.new_empty(rows.shape[0], weight.shape[0])
     step = max(1, PIECE // weight.shape[1 if weight.stride(1) == 1 else 0])
@@ -49,3 +50,6 @@ def product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             result.addmm_(rows[:, first : first + step], weight[:, first : first + step].t().float())
     result = result if bias is None else result.add_(bias)
     return result.to(hidden.dtype).view(*hidden.shape[:-1], -1)
+
+
+product = product_operation("widened", _product)

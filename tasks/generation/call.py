@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...assembler.layout import arrange
 from ...assembler.model import Model
 from ...errors import Diagnostic, UsageError, did_you_mean
 from .apart import apart
@@ -176,6 +177,7 @@ def _writes_nothing(model: Model) -> UsageError:
 
 def job(model: Model, prompts: Prompts, settings: Settings, extras: Extras) -> Job:
     """The parts of one search."""
+    arrange(model)
     strings = settings.stop_strings or ()
     if strings and extras.tokenizer is None:
         raise UsageError("stop_strings are looked for in text", help="give the tokenizer: generate(…, tokenizer=…)")

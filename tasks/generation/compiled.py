@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...assembler.layout import drop_stale
 from ...assembler.model import Model
 from ...assembler.output import ModelOutput
 from .steps import CachedSteps
@@ -28,7 +27,6 @@ class CompiledSteps(CachedSteps):
         ahead = 0 if vectors is None else vectors.shape[1]
         self.capacity = -(-(capacity + ahead) // ROUND) * ROUND
         super().__init__(model, inputs, capacity=self.capacity, states=states)
-        drop_stale(model)
         self.fixed: Any = None  # the cache, from the first compiled step on
 
     def __call__(self, ids: Tensor) -> Tensor:
