@@ -75,11 +75,13 @@ class QuestionAnswering(Pipeline):
         )  # fmt: skip
         rows: list[list[Row]] = [[] for _ in items]
         for index, owner in enumerate(encoding["overflow_to_sample_mapping"]):
-            context = [sequence == int(not context_first) for sequence in encoding.sequence_ids(index)]
-            ids, mark = encoding["input_ids"][index], self.tokenizer.cls_token_id
+            sequences = encoding.sequence_ids(index)
+            context = [sequence == int(not context_first) for sequence in sequences]
+            # as the template has it: one that is written in a text means nothing
+            marks = (place for place, pair in enumerate(zip(encoding["input_ids"][index], sequences, strict=True))
+                     if pair == (self.tokenizer.cls_token_id, None))  # fmt: skip
             window = Window(
-                encoding["offset_mapping"][index], encoding.word_ids(index), context,
-                ids.index(mark) if mark in ids else None,
+                encoding["offset_mapping"][index], encoding.word_ids(index), context, next(marks, None)
             )  # fmt: skip
             rows[owner].append(self.made(encoding, index, window))
         return rows
