@@ -214,7 +214,7 @@ def with_marks(mark: str, context: str = CONTEXTS[0]) -> list[dict[str, Any]]:
     """The classifier's token, written as text into the context, the question, and both."""
     marked = context.replace(",", f"{mark},")  # tokenizers disagree about a blank before it
     inside = [{"question": "Where do I live?", "context": marked}, {"question": f"Wh{mark}o?", "context": context},
-              {"question": f"{mark} Where {mark}?", "context": f"{mark}{marked}"}]  # fmt: skip
+              {"question": f"{mark}Where{mark}?", "context": f"{mark}{marked}"}]  # fmt: skip
     return [*(call("question-answering", asked, top_k=5) for asked in inside),
             call("question-answering", inside, handle_impossible_answer=True, align_to_words=False)]  # fmt: skip
 
@@ -244,10 +244,11 @@ WHOLE_WORDS = [
 
 def fill(mask: str) -> list[dict[str, Any]]:
     one, two = f"Berlin is the {mask} of the company 😀.", f"My {mask} is {mask}."
+    short = f"Paul's river isn't {mask}, don't go."
     return [
         call("fill-mask", one), call("fill-mask", [one]), call("fill-mask", two, top_k=3),
         call("fill-mask", [one, two, mask], {"top_k": 2}), call("fill-mask", one, targets=["river", "name", "a"]),
-        call("fill-mask", [f"{mask} " + TEXTS[4]], {"tokenizer_kwargs": CUT}, top_k=1),
+        call("fill-mask", [f"{mask} " + TEXTS[4]], {"tokenizer_kwargs": CUT}, top_k=1), call("fill-mask", short),
     ]  # fmt: skip
 
 
