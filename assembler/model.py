@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..blocks import Context, Embedding, Head, KeyValueCache, Part
 from ..errors import Diagnostic, UsageError, did_you_mean
-from .contexts import OF_DECODER, STATES, context_of, decoder_context, encoded_before, inputs_of
+from .contexts import OF_DECODER, STATES, check_labels, context_of, decoder_context, encoded_before, inputs_of
 from .output import ModelOutput
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ class Model(nn.Module):
 
         encoded = self._encode(given, asked) if self.encoder_names else None
         context = self._context(given, asked) if encoded is None else decoder_context(given, asked, encoded)
+        check_labels(labels)
         context.target_ids = self._target_ids(labels)
         if use_cache and context.past_key_values is None:
             if "past_key_values" not in self.inputs:
@@ -245,10 +246,9 @@ class Model(nn.Module):
     def _unknown(self, name: str) -> Diagnostic:
         known = (*self.inputs, *self.labels, *SWITCHES)
         return Diagnostic(
-            f"{self.spec.name} takes no input `{name}`",
-            label=did_you_mean(name, known),
+            f"{self.spec.name} takes no input `{name}`", label=did_you_mean(name, known),
             help=f"it takes {', '.join(known)}",
-        )
+        )  # fmt: skip
 
     @cached_property
     def generation(self) -> Generation:

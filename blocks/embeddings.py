@@ -35,9 +35,20 @@ class Lookup(Embedding):
             with torch.no_grad():
                 self.weight[self.padding_id].zero_()
 
-    def rows(self, ids: Tensor) -> Tensor:
-        """[...] -> [..., width]. The padding row gets no gradient."""
-        return F.embedding(ids, self.weight, self.padding_id)
+    def rows(self, ids: Tensor, context: Context | None = None, field: str = "input_ids") -> Tensor:
+        """[...] -> [..., width]. The padding row gets no gradient. BlockError if an id, which is of that field of the
+        context, has no row."""
+        try:
+            return F.embedding(ids, self.weight, self.padding_id)
+        except IndexError:
+            raise self._beyond(ids, field if context is None else context.names.get(field, field)) from None
+
+    def _beyond(self, ids: Tensor, name: str) -> BlockError:
+        low, high = int(ids.min()), int(ids.max())
+        return BlockError(
+            f"{name} has {low if low < 0 else high}, but the model's table for it has rows 0 to {len(self.weight) - 1}",
+            name, help="is the tokenizer another model's?" if name.endswith("input_ids") else None,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
@@ -80,7 +91,7 @@ class TokenLookup(Lookup):
         given = context.inputs_embeds
         if given is None and context.input_ids is None:
             raise BlockError("no token ids and no vectors in their place", "input_ids")
-        rows = self.rows(context.input_ids) if given is None else given
+        rows = self.rows(context.input_ids, context) if given is None else given
         return rows if self.scale == 1.0 or (given is not None and not self.scale_given) else rows * self.scale
 
 
@@ -142,7 +153,7 @@ class PositionLookup(Lookup):
                 "input_ids", help="truncate the text: tokenizer(…, truncation=True)",
             )  # fmt: skip
         if context.position_ids is not None:
-            return self.rows(context.position_ids)
+            return self.rows(context.position_ids, context, "position_ids")
         if self.padding_id is None or context.inputs_embeds is not None:
             return self.rows(positions(context, length, given.device) + self.offset)
         real = context.input_ids != self.padding_id
@@ -180,7 +191,8 @@ class SegmentLookup(Lookup):
     def forward(self, context: Context) -> Tensor | None:
         if context.token_type_ids is None and self.optional:
             return None
-        rows = self.weight[:1] if context.token_type_ids is None else self.rows(context.token_type_ids)
+        ids = context.token_type_ids
+        rows = self.weight[:1] if ids is None else self.rows(ids, context, "token_type_ids")
         return rows if self.scale == 1.0 else rows * self.scale
 
 
@@ -202,7 +214,7 @@ class LanguageLookup(Lookup):
             self.weight = None
 
     def forward(self, context: Context) -> Tensor | None:
-        return None if context.langs is None or self.weight is None else self.rows(context.langs)
+        return None if context.langs is None or self.weight is None else self.rows(context.langs, context, "langs")
 
 
 @register("sum_embeddings")

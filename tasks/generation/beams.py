@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .greedy import chances, unsound
 from .result import GenerateOutput, Record
+from .room import room_for
 from .rules import Rules
 from .settings import Settings
 from .steps import Steps
@@ -132,10 +133,11 @@ def beam_search(
         sample=settings.do_sample, generator=generator,
     )  # fmt: skip
     padding = settings.padding
-    competing = [Group(plan, ids, padding, first, rows) for first in range(0, rows, beams)]
+    with room_for(batch, rows, "num_beams"):
+        written = ids.repeat_interleave(rows, dim=0)
+        competing = [Group(plan, ids, padding, first, rows) for first in range(0, rows, beams)]
     logits = steps(ids).repeat_interleave(rows, dim=0)
     steps.repeat(rows)
-    written = ids.repeat_interleave(rows, dim=0)
     offsets = torch.arange(batch, device=ids.device)[:, None] * rows
     while True:
         log_probabilities = logits.log_softmax(dim=-1).unflatten(0, (batch, rows))

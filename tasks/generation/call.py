@@ -24,6 +24,7 @@ from .rules import Rules, rules_of
 from .settings import ABSENT, NAMES, Settings, settings_of
 from .steps import Steps, steps_of
 from .stopping import Criterion, Stopping
+from .values import takes_two
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,14 @@ class Extras:
             raise UsageError(f"prefix_allowed_tokens_fn must be a function, but is {self.allowed!r}")
         if self.generator is not None and not isinstance(self.generator, torch.Generator):
             raise UsageError(f"generator must be a torch.Generator, but is {self.generator!r}")
+        for name, functions, form in (
+            ("logits_processor", self.processors, "(what is written, scores)"),
+            ("stopping_criteria", self.criteria, "(what is written, scores)"),
+            ("prefix_allowed_tokens_fn", (self.allowed,), "(the prompt's number, what is written)"),
+        ):
+            for function in functions:
+                if function is not None and not takes_two(function):
+                    raise UsageError(f"{name}: {function!r} is called with {form}, and takes other arguments")
 
 
 #: The same as the caller names them.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...errors import UsageError
 from .result import Record
+from .room import room_for
 from .rules import Rules
 from .steps import Steps
 from .stopping import Stopping
@@ -31,8 +32,9 @@ def one_by_one(
     Rows that are finished get `padding`. What the host learns of each step is whether to go on.
     """
     length = ids.shape[1]
-    written = ids.new_full((ids.shape[0] * copies, stopping.max_length), padding)
-    written[:, :length] = ids.repeat_interleave(copies, dim=0)
+    with room_for(ids.shape[0], copies, "num_return_sequences"):
+        written = ids.new_full((ids.shape[0] * copies, stopping.max_length), padding)
+        written[:, :length] = ids.repeat_interleave(copies, dim=0)
     running = torch.ones(written.shape[0], dtype=torch.bool, device=ids.device)
     logits = steps(ids)
     if copies > 1:

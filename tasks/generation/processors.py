@@ -205,8 +205,9 @@ class Own:
 
     def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
         found = self.rule(ids, scores)
-        if not isinstance(found, Tensor) or found.shape != scores.shape:
-            what = f"a tensor of shape {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        if not isinstance(found, Tensor) or found.shape != scores.shape or found.is_complex():
+            tensor = isinstance(found, Tensor)
+            what = f"a tensor of shape {list(found.shape)}, {found.dtype}" if tensor else type(found).__name__
             raise UsageError(f"a logits_processor gave {what}, not scores of shape {list(scores.shape)}")
         return found
 
@@ -228,9 +229,10 @@ class Allowed:
         """What the caller's function lists. UsageError if that is not ids."""
         given = self.allowed(prompt, written)
         tokens = given.tolist() if isinstance(given, Tensor) else given
-        if not isinstance(tokens, Iterable) or not all(isinstance(i, int) and 0 <= i < vocabulary for i in tokens):
+        tokens = [*tokens] if isinstance(tokens, Iterable) else [None]
+        if not all(isinstance(i, int) and i is not True and i is not False and 0 <= i < vocabulary for i in tokens):
             raise UsageError(f"prefix_allowed_tokens_fn gave {given!r}, not a list of ids from 0 to {vocabulary - 1}")
-        return list(tokens)
+        return tokens
 
 
 def without_invalid(ids: Tensor, scores: Tensor) -> Tensor:

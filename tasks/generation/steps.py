@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from ...assembler.model import Model
 from ...assembler.output import ModelOutput
-from ...errors import UsageError
 
 #: Inputs that have a number for each token of the prompt, and by how much it grows with each token written.
 ALONGSIDE = {"token_type_ids": 0, "langs": 0, "position_ids": 1, "decoder_position_ids": 1}
@@ -82,13 +81,7 @@ class Steps:
         return F.pad(mask, (0, length - mask.shape[1]), value=1)
 
     def run(self, inputs: Mapping[str, Any]) -> ModelOutput:
-        try:
-            return self.model(**inputs, logits_to_keep=1, output_hidden_states=self.states)
-        except IndexError as error:
-            given = [name for name in ALONGSIDE if name in self.inputs]
-            if not given:
-                raise
-            raise UsageError(f"{' or '.join(given)} has a number for which the model has no vector") from error
+        return self.model(**inputs, logits_to_keep=1, output_hidden_states=self.states)
 
     def scores(self, output: ModelOutput) -> Tensor:
         if self.states:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,17 @@ def wrong_values(settings: Settings) -> list[Diagnostic]:
         if value is not None and not fits(value):
             problems.append(Diagnostic(f"{name} must be {form}, but is {value!r}", help=help))
     return problems
+
+
+def takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with two arguments by position; true if it does not tell."""
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # some that are written in C have no signature
+        return True
+    return True
 
 
 def listed(ids: int | list[int] | tuple[int, ...] | None) -> list[int]:

@@ -46,7 +46,7 @@ class Pipeline(ABC):
         self._inputs = [name for name in ("input_ids", "token_type_ids") if name in model.inputs]
         self.defaults = self.prepared(self.changed(self.options_class(), options))
 
-    def __call__(self, inputs: Any, *, batch_size: int | None = None, **options: Any) -> Any:
+    def __call__(self, inputs: Any = None, *, batch_size: int | None = None, **options: Any) -> Any:
         """Results of one input, or of many. UsageError for what is no input of the task."""
         chosen = self.chosen(options)
         size = self.batch_size if batch_size is None else batch_size

@@ -29,7 +29,7 @@ class FillMask(Pipeline):
 
     options_class = FillMaskOptions
 
-    def __call__(self, inputs: Any, **options: Any) -> Any:
+    def __call__(self, inputs: Any = None, **options: Any) -> Any:
         result = super().__call__(inputs, **options)
         return result[0] if isinstance(inputs, list) and len(inputs) == 1 else result
 
@@ -37,7 +37,10 @@ class FillMask(Pipeline):
         if self.tokenizer.mask_token_id is None:
             raise UsageError("the tokenizer has no mask token", help='choose one: tokenizer.mask_token = "…"')
         whole("top_k", options.top_k)
-        if options.targets is None or isinstance(options.targets, Tensor):
+        if options.targets is None:
+            return options
+        if isinstance(options.targets, Tensor):  # ids: the caller's, or those of words found before
+            self._check_ids(options.targets)
             return options
         ids = torch.tensor(self._target_ids(options.targets), device=self.model.device)
         return replace(options, targets=ids)
@@ -93,6 +96,14 @@ class FillMask(Pipeline):
             # other masks are special tokens too, and stay
             "sequence": self.tokenizer.decode(filled, skip_special_tokens=alone),
         }
+
+    def _check_ids(self, ids: Tensor) -> None:
+        size = self.model.config.vocab_size
+        if ids.dim() != 1 or ids.dtype != torch.int64 or not len(ids) or ids.min() < 0 or ids.max() >= size:
+            raise UsageError(
+                f"targets is a tensor of shape {list(ids.shape)}, {ids.dtype}, not a list of ids from 0 to {size - 1}",
+                help='targets=["…", "…"] takes words',
+            )
 
     def _target_ids(self, targets: Any) -> list[int]:
         """Ids of words. One that is not in the vocabulary stands for its first piece, with a warning."""

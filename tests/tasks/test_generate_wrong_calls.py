@@ -56,8 +56,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a tensor": ({"num_beams": torch.tensor(2)}, "num_beams is a Tensor"),
     "an empty string": ({"stop_strings": ["a", ""]}, "stop_strings must be a text or a list of them"),
     "no function": ({"logits_processor": [3]}, "logits_processor must be a list of functions"),
-    "no rule": ({"logits_processor": [lambda text, scores: scores[:, 1:]]}, r"gave a tensor of shape \[2, 49\], not"),
+    "no rule": ({"logits_processor": [lambda text, scores: scores[:, 1:]]}, r"gave a tensor of shape \[2, 49\], torch.float32, not"),
     "no criterion": ({"stopping_criteria": [lambda text, scores: None]}, "gave NoneType, not a truth value"),
+    "complex scores": ({"logits_processor": [lambda text, scores: scores + 1j]}, "torch.complex64, not scores"),
+    "a rule of one argument": ({"logits_processor": [lambda scores: scores]}, "logits_processor: .* takes other arg"),
+    "a criterion of three": ({"stopping_criteria": [lambda a, b, c: True]}, "stopping_criteria: .* takes other arg"),
+    "words without a text": (
+        {"prefix_allowed_tokens_fn": lambda *, row: [3]}, r"is called with \(the prompt's number, what is written\)",
+    ),
+    "truth for ids": ({"prefix_allowed_tokens_fn": lambda row, text: [True]}, r"gave \[True\], not a list of ids"),
+    "more beams than memory": ({"num_beams": 10**12}, "no memory for num_beams = 1000000000000 with 2 prompts"),
+    "more texts than numbers": (
+        {"num_return_sequences": 10**30, "do_sample": True}, "no memory for num_return_sequences = 10",
+    ),
     "beyond the vocabulary": ({"prefix_allowed_tokens_fn": lambda row, text: [50]}, "ids from 0 to 49"),
     "no generator": ({"generator": 3}, "generator must be a torch.Generator"),
     "keys and values": ({"past_key_values": ()}, "generate says past_key_values itself"),
@@ -121,7 +132,7 @@ def test_wrong_masks(model: mw.Model) -> None:
 NUMBERS: dict[str, tuple[dict[str, Any], str]] = {
     "a list": ({"attention_mask": [[1] * 5] * 2}, "attention_mask must be a tensor of 1 and 0, not list"),
     "fractions": ({"position_ids": torch.zeros(2, 5)}, "position_ids must be a tensor of whole numbers"),
-    "no such position": ({"position_ids": torch.full((2, 5), 99)}, "position_ids has a number for which"),
+    "no such position": ({"position_ids": torch.full((2, 5), 99)}, "position_ids has 99, .* rows 0 to 39"),
     "narrow vectors": ({"inputs_embeds": torch.zeros(2, 5, 15)}, "vectors of 15 numbers, the model's have 16"),
     "flat vectors": ({"inputs_embeds": torch.zeros(5, 16)}, r"must be vectors \[batch, length, size\]"),
     "a mask of other vectors": (
@@ -137,9 +148,38 @@ def test_wrong_tensors_are_one_error(name: str, model: mw.Model) -> None:
         model.generate(None if "inputs_embeds" in inputs else ids(), max_new_tokens=2, **inputs, **QUIET)
 
 
+@pytest.mark.parametrize("spec", ["bert", "roberta", "electra", "distilbert", "gpt2", "bart"])
+def test_ids_beyond_a_table(spec: str) -> None:
+    """The caller's name of the input, the number, and what there is."""
+    sizes = TINY | ({} if spec == "gpt2" else {"intermediate_size": 20})
+    model = mw.build(spec, **sizes, **({"embedding_size": 8} if spec == "electra" else {}))
+    decodes = {"decoder_input_ids": ids()} if spec == "bart" else {}
+    rows = model.embeddings.position.weight.shape[0] if spec != "bart" else 42
+    for name, value, message in (
+        ("position_ids", rows, f"position_ids has {rows}, but the model's table for it has rows 0 to {rows - 1}"),
+        ("position_ids", -1, "position_ids has -1"), ("token_type_ids", 60, "token_type_ids has 60"),
+        ("decoder_position_ids", 60, "decoder_position_ids has 60"),
+    ):  # fmt: skip
+        if name in model.inputs:
+            with pytest.raises(mw.UsageError, match=message):
+                model(ids(), **{name: torch.full((2, 5), value)}, **decodes)
+    with pytest.raises(mw.UsageError, match="input_ids has 50, .* rows 0 to 49") as caught:
+        model(torch.full((2, 5), 50), **decodes)
+    assert "another model's" in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [torch.tensor(1), 1, [1, 1]], ids=str)
+def test_labels_that_belong_to_no_text(labels: Any, model: mw.Model) -> None:
+    with pytest.raises(mw.UsageError, match="labels must be a tensor with numbers of each text"):
+        model(ids(), labels=labels)
+
+
 SOURCES: dict[str, tuple[dict[str, Any], str]] = {
     "a start for another source": ({"decoder_input_ids": ids(3)}, "decoder_input_ids has 3 rows for 2 sources"),
     "a mask for another start": ({"decoder_attention_mask": torch.ones(2, 4)}, "what the decoder starts from"),
+    "no such position of the source": (
+        {"position_ids": torch.full((2, 5), 99)}, "position_ids has 99, but the model's table for it has rows 0 to 41",
+    ),
     "no states": ({"encoder_outputs": torch.zeros(2, 5)}, "must be what model.encode"),
     "no start": ({"decoder_start_token_id": "<s>"}, "decoder_start_token_id must be a token id"),
 }  # fmt: skip

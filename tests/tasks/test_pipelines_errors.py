@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pipeline_parity import GOLDEN
 
 import modelwright as mw
@@ -56,6 +57,8 @@ CALLS: list[tuple[tuple[str, str], Any, dict[str, Any], str]] = [
     (WORDS, ["[MASK]", "Well made!"], {}, "input 1 has no [MASK]"),
     (WORDS, "[MASK]", {"targets": []}, "targets=[] must be words"),
     (WORDS, "[MASK]", {"targets": [""]}, "has no tokens"),
+    (WORDS, "[MASK]", {"targets": torch.tensor(3)}, "targets is a tensor of shape [], torch.int64, not a list of ids"),
+    (WORDS, "[MASK]", {"targets": torch.tensor([9999])}, "not a list of ids from 0 to"),
     (WORDS, "[MASK]", {"top_k": "two"}, "top_k='two'"),
     (SHOTS, "a", {}, "there are no candidate_labels"),
     (SHOTS, "a", {"candidate_labels": []}, "one at least"),
@@ -77,6 +80,14 @@ def test_wrong_calls(pipe: tuple[str, str], inputs: Any, options: dict[str, Any]
         made(*pipe)(inputs, **options)
     assert message in str(caught.value)
     assert len(caught.value.diagnostics) == 1
+
+
+@pytest.mark.parametrize("pipe", [CLASSES, TAGS, WORDS, SHOTS, VECTORS, ALIKE, ("summarization", "t5_text"),
+                                  ("text-generation", "gpt2_text")], ids=str)  # fmt: skip
+def test_nothing_is_no_input(pipe: tuple[str, str]) -> None:
+    options = {"candidate_labels": ["a"]} if pipe == SHOTS else {}
+    with pytest.raises(mw.UsageError, match="the input is None"):
+        made(*pipe)(**options)
 
 
 def test_a_question_needs_its_context() -> None:
