@@ -279,6 +279,7 @@ TRANSLATE = [
     call("translation_en_to_de", TEXTS[0], SHORT),
     call("translation_en_to_de", [TEXTS[1], "Hello"], max_new_tokens=12),
     call("translation_en_to_fr", TEXTS[0], SHORT, num_return_sequences=2),
+    call("translation_en_to_ro", TEXTS[5], SHORT),  # which the config does not name: nothing stands before it
     call("text2text-generation", "summarize: " + TEXTS[1], SHORT),
     call("text2text-generation", [TEXTS[0], TEXTS[5]], SHORT, num_beams=2, do_sample=False),
 ]

@@ -56,7 +56,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a tensor": ({"num_beams": torch.tensor(2)}, "num_beams is a Tensor"),
     "an empty string": ({"stop_strings": ["a", ""]}, "stop_strings must be a text or a list of them"),
     "no function": ({"logits_processor": [3]}, "logits_processor must be a list of functions"),
-    "no rule": ({"logits_processor": [lambda text, scores: scores[:, 1:]]}, r"gave a tensor of shape \[2, 49\], torch.float32, not"),
+    "no rule": ({"logits_processor": [lambda text, scores: scores[:, 1:]]}, r"of shape \[2, 49\], torch.float32, not"),
     "no criterion": ({"stopping_criteria": [lambda text, scores: None]}, "gave NoneType, not a truth value"),
     "complex scores": ({"logits_processor": [lambda text, scores: scores + 1j]}, "torch.complex64, not scores"),
     "a rule of one argument": ({"logits_processor": [lambda scores: scores]}, "logits_processor: .* takes other arg"),

@@ -33,6 +33,8 @@ def made(task: str, folder: Path, options: str) -> Any:
 def test_as_the_reference(folder: Path, one: dict[str, Any]) -> None:
     options = dict(one["options"])
     options |= options.pop("tokenizer_kwargs", {})
+    if one["task"] == "translation_en_to_ro":  # where we put what the spec says
+        options["prefix"] = ""
     pipe = made(one["task"], folder, json.dumps(options))
     with warnings.catch_warnings():  # of targets that are no words of the vocabulary
         warnings.simplefilter("ignore")

@@ -57,8 +57,10 @@ def test_prompts_of_the_spec_and_of_the_config(bare: Path) -> None:
         assert source(pipe, "well", prefix="") == "well"
         pipe = mw.pipeline("translation", model=folder)
         assert source(pipe, "well", src_lang="en", tgt_lang="de") == "translate English to German: well"
-    pipe = mw.pipeline("translation_de_to_en", model=bare)
-    assert source(pipe, "well") == "translate German to English: well"
+    for folder in (bare, GOLDEN / "t5_text"):  # a pair that this config does not name
+        pipe = mw.pipeline("translation_de_to_en", model=folder)
+        assert source(pipe, "well") == "translate German to English: well"
+        assert source(pipe, "well", prefix="") == "well"
     assert source(mw.pipeline("text2text-generation", model=bare), "well") == "well"
     assert source(mw.pipeline("summarization", model=GOLDEN / "bart_text"), "well") == "well"
 
