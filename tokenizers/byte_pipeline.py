@@ -11,7 +11,7 @@ from operator import add
 from .byte_alphabet import ALPHABET
 from .byte_level import ByteLevelWords
 from .cuts import Details
-from .pipeline import Model, Normalizer, WordPipeline
+from .pipeline import Model, Normalizer, WordPipeline, aligned
 
 _LATER_BYTES = "".join(ALPHABET[0x80:0xC0])  # those that do not begin a character
 _LATER = re.compile(f"[{_LATER_BYTES}]")
@@ -29,21 +29,23 @@ class BytePipeline(WordPipeline):
         self._pieces = pieces
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
-        if origins is not None or not self._plain:
+        if origins is None:
+            text, origins = aligned(self.normalizer, text, start)
+        if not isinstance(origins, range):
             return super().details(text, start, origins)
         words = self.pre_tokenizer.split(text, start == 0)
         found = self._word_ids.of(words)
         ids = list(chain.from_iterable(found))
         size_of, shifts, rests = self._measures
         added = int(bool(words) and words[0][0] != text[0])
-        ends = list(accumulate(map(size_of, ids), initial=start - added))
+        ends = list(accumulate(map(size_of, ids), initial=origins.start - added))
         starts = ends if shifts.keys().isdisjoint(ids) else map(add, ends, map(shifts.get, ids, repeat(0)))
         lasts = ends[1:]
         if rests:
             lasts = [end - rests.get(number, 0) for end, number in zip(lasts, ids, strict=True)]
         result = Details(ids, list(zip(starts, lasts, strict=False)), map(len, found))
         if added or (words and start == 0 and self.trim is not None and text[0] == " "):
-            first = self._first(words[0], -added, start)
+            first = self._first(words[0], -added, origins.start)
             result.offsets[:len(first)] = first
         return result
 

@@ -17,7 +17,7 @@ from .cuts import (
     placed,
     with_bounds,
 )
-from .pipeline import LONGEST_WORD, Model, Normalizer, WordPipeline
+from .pipeline import LONGEST_WORD, Model, Normalizer, WordPipeline, aligned
 from .word_chain import Piece, WordChain
 
 
@@ -54,8 +54,7 @@ class ChainPipeline(WordPipeline):
                 cuts = list(map(self._stretch_cuts.__getitem__, text.split(" ")))
                 if None not in cuts:
                     return gathered_behind_blanks(cuts, start)
-            text, places = self.normalizer.align(text)
-            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+            text, origins = aligned(self.normalizer, text, start)
         pieces = self.pre_tokenizer.pieces(text, start == 0)
         cuts = self._word_cuts.of([word for word, _, _ in pieces])
         if any(added for _, _, added in pieces):

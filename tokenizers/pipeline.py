@@ -70,6 +70,15 @@ class Unchanged:
         return text, range(len(text))
 
 
+def aligned(normalizer: Normalizer, text: str, start: int) -> tuple[str, Sequence[int]]:
+    """A text that begins at `start` of a whole, normalized, and the index in the whole of each of its characters: a
+    range where none has moved, which is the quicker way through all that follows."""
+    text, places = normalizer.align(text)
+    if isinstance(places, range):
+        return text, range(places.start + start, places.stop + start)
+    return text, [place + start for place in places]
+
+
 class WordPipeline:
     """Word by word; natural text repeats its words, so most of the work is looking them up."""
 
@@ -99,8 +108,7 @@ class WordPipeline:
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
-            text, places = self.normalizer.align(text)
-            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+            text, origins = aligned(self.normalizer, text, start)
         words, begins = self.pre_tokenizer.spans(text, start == 0)
         if not isinstance(origins, range) or (begins and not isinstance(begins[0], int)):
             return self._by_character(words, begins, origins)
@@ -170,8 +178,7 @@ class TextPipeline:
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
-            text, places = self.normalizer.align(text)
-            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+            text, origins = aligned(self.normalizer, text, start)
         ids, spans, words = self.model.details(text, start == 0)
         if isinstance(origins, range):
             spans = [(a + start, b + start) if a < b else (a + start, a + start) for a, b in spans]

@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 from .added_tokens import AddedVocabulary, lower_one_by_one
 from .cuts import Details, Span, joined_details
-from .pipeline import Pipeline
+from .pipeline import Pipeline, aligned
 
 Source = str | Sequence[str]  # a text, or its words
 
@@ -102,8 +102,7 @@ class TextEncoder:
         return joined_details(parts)
 
     def _normalized_details(self, source: str, base: int) -> Iterator[Details]:
-        text, places = self.pipeline.normalizer.align(source)
-        origins = [place + base for place in places]
+        text, origins = aligned(self.pipeline.normalizer, source, base)
         for start, end, token in self.added.split(text, normalized=True):
             if token is not None:
                 span = self._trim(text[start:end], (origins[start], origins[end - 1] + 1))
