@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, chain, repeat
 from operator import add
 
-from .byte_alphabet import ALPHABET
+from .byte_alphabet import ALPHABET, begins_inside, characters_begun
 from .byte_level import ByteLevelWords
 from .cuts import Details
 from .pipeline import Model, Normalizer, WordPipeline, aligned
 
-_LATER_BYTES = "".join(ALPHABET[0x80:0xC0])  # those that do not begin a character
-_LATER = re.compile(f"[{_LATER_BYTES}]")
 _BLANK = ALPHABET[ord(" ")]
 
 
@@ -58,9 +55,9 @@ class BytePipeline(WordPipeline):
         shifts: dict[int, int] = {}
         rests: dict[int, int] = {}
         for number, piece in pieces.items():
-            if not piece[1:].isascii() or (not piece.isascii() and piece[0] != _BLANK):
-                sizes[number] -= len(_LATER.findall(piece))
-                if piece[0] in _LATER_BYTES:
+            if not piece.removeprefix(_BLANK).isascii():  # else a byte is a character
+                sizes[number] = characters_begun(piece)
+                if begins_inside(piece):
                     shifts[number] = -1
         if self.trim is not None:
             for number, piece in pieces.items():

@@ -69,7 +69,7 @@ class WordChain:
         return pieces
 
 
-class Cut:
+class Split:
     """Cuts at what a pattern matches (`invert`: at what it does not). What becomes of the delimiters is `behavior`:
     removed, isolated, merged_with_previous, merged_with_next, contiguous."""
 
