@@ -8,7 +8,7 @@ from itertools import chain, islice, repeat
 from typing import Protocol
 
 from .cache import Cache
-from .cuts import Cut, Details, Span, bounds_of, cut_of, gathered, with_bounds
+from .cuts import Cut, Details, Span, bounds_of, cut_of, gathered, placed, with_bounds
 
 LONGEST_WORD = 64  # characters; longer ones seldom come back
 _TOGETHER = 16  # texts whose new words are cut together
@@ -180,16 +180,5 @@ class TextPipeline:
         if origins is None:
             text, origins = aligned(self.normalizer, text, start)
         ids, spans, words = self.model.details(text, start == 0)
-        if isinstance(origins, range):
-            spans = [(a + start, b + start) if a < b else (a + start, a + start) for a, b in spans]
-        else:
-            spans = [_place(origins, a, b, start) for a, b in spans]
-        return Details(ids, spans, list(Counter(words).values()))
-
-
-def _place(origins: Sequence[int], first: int, last: int, start: int) -> Span:
-    """Where the characters [first, last) come from; none of them: where the text before them ends."""
-    if first < last:
-        return origins[first], origins[last - 1] + 1
-    at = origins[first - 1] + 1 if first else start
-    return at, at
+        found = Details(ids, spans, list(Counter(words).values()))
+        return found if origins == range(len(text)) else placed(found, origins, start)

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import chain, islice
 
 from .added_tokens import AddedVocabulary, lower_one_by_one
-from .cuts import Details, Span, joined_details
+from .cuts import Details, Span, joined_details, placed
 from .pipeline import Pipeline, aligned
 
 Source = str | Sequence[str]  # a text, or its words
@@ -85,7 +85,7 @@ class TextEncoder:
         found = self._found_details(lowered)
         if len(lowered) > len(source):
             origins = [i for i, c in enumerate(source) for _ in lower_one_by_one(c)]
-            found.offsets[:] = [(origins[a], origins[b - 1] + 1) if a < b else (0, 0) for a, b in found.offsets]
+            found = placed(found, origins)
         return found
 
     def _found_details(self, source: str) -> Details:
