@@ -10,7 +10,8 @@ from operator import add
 from .byte_alphabet import ALPHABET, begins_inside, characters_begun
 from .byte_level import ByteLevelWords
 from .cuts import Details
-from .pipeline import Model, Normalizer, WordPipeline, aligned
+from .pipeline import Normalizer, WordPipeline, aligned
+from .words import Model
 
 _BLANK = ALPHABET[ord(" ")]
 
@@ -31,7 +32,7 @@ class BytePipeline(WordPipeline):
         if not isinstance(origins, range):
             return super().details(text, start, origins)
         words = self.pre_tokenizer.split(text, start == 0)
-        found = self._word_ids.of(words)
+        found = self._words.ids.of(words)
         ids = list(chain.from_iterable(found))
         size_of, shifts, rests = self._measures
         added = int(bool(words) and words[0][0] != text[0])

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, groupby
 from typing import Protocol
 
-from .cache import Cache
+from .cache import LONGEST, Cache
 from .split_patterns import SplitPattern
 
 #: A text, where its first own character stands in the whole, and how many characters before that were added.
 Piece = tuple[str, int, int]
 Match = tuple[int, int, bool]  # a stretch, and whether it is a delimiter
-_LONGEST = 64  # characters of a piece that is remembered; longer ones seldom come back
 
 
 class Step(Protocol):
@@ -33,7 +32,7 @@ class WordChain:
         self._everywhere = bool(steps) and all(step.everywhere for step in steps)
         #: Whether what stands between blanks gives the same words wherever it stands.
         self.between_blanks = self._everywhere and self.steps[0].drops_blanks
-        self._later = Cache(self._of_piece, longest=_LONGEST)
+        self._later = Cache(self._of_piece, longest=LONGEST)
 
     def split(self, text: str, first: bool) -> list[str]:
         if not self._everywhere:
