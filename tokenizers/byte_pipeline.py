@@ -27,23 +27,24 @@ class BytePipeline(WordPipeline):
         self._pieces = pieces
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
-        if origins is None:
+        if origins is None and not self._plain:
             text, origins = aligned(self.normalizer, text, start)
-        if not isinstance(origins, range):
+        if origins is not None and not isinstance(origins, range):
             return super().details(text, start, origins)
+        begin = start if origins is None else origins.start
         words = self.pre_tokenizer.split(text, start == 0)
         found = self._words.ids.of(words)
         ids = list(chain.from_iterable(found))
         size_of, shifts, rests = self._measures
         added = int(bool(words) and words[0][0] != text[0])
-        ends = list(accumulate(map(size_of, ids), initial=origins.start - added))
+        ends = list(accumulate(map(size_of, ids), initial=begin - added))
         starts = ends if shifts.keys().isdisjoint(ids) else map(add, ends, map(shifts.get, ids, repeat(0)))
         lasts = ends[1:]
         if rests:
             lasts = [end - rests.get(number, 0) for end, number in zip(lasts, ids, strict=True)]
         result = Details(ids, list(zip(starts, lasts, strict=False)), map(len, found))
         if added or (words and start == 0 and self.trim is not None and text[0] == " "):
-            first = self._first(words[0], -added, origins.start)
+            first = self._first(words[0], -added, begin)
             result.offsets[:len(first)] = first
         return result
 

@@ -17,7 +17,7 @@ from .pre_tokenizer import WhitespacePunctuation
 from .words import Model, Words
 
 LONGEST_CHUNK = 32  # longer ones seldom come back
-_MOVES = "\ud800"  # a character that may also stand in a text
+_MOVES = "\ud800"  # may also stand in a text, which then goes the slower way
 _NO_LETTERS = {ord(" "): None, ord("\n"): None}
 _WORD = re.compile(r"[^ ]+")
 _PYTHON_SPACES = [chr(point) for point in range(0x3001) if chr(point).isspace()]
@@ -88,16 +88,14 @@ class ChunkPipeline:
         return self.normalizer.context is not None and self.normalizer.context.search(text) is not None
 
     def _cut_each(self, chunks: Sequence[str]) -> list[Cut]:
-        """Of chunks with a blank before each."""
+        """Of chunks with a blank before each. Most have a character for a character, so that sizes of pieces say all;
+        those take 0.6 of the time."""
         if not self._by_row:
             return self._cut_moving(chunks)
-        spaced = "\n".join(chunks).translate(self._marked)
-        lines = spaced.split("\n")
-        moving: list[int] = []
-        if _MOVES in spaced or "" in lines:
-            moving = [place for place, line in enumerate(lines) if not line or _MOVES in line]
-            for place in moving:
-                lines[place] = ""
+        lines = "\n".join(chunks).translate(self._marked).split("\n")
+        moving = [place for place, line in enumerate(lines) if not line or _MOVES in line]
+        for place in moving:
+            lines[place] = ""
         words = list(map(self._split, lines))
         found = self.model.row(list(chain.from_iterable(words))).cuts_of(list(map(len, words)), before=1)
         if moving:
@@ -106,7 +104,7 @@ class ChunkPipeline:
         return found
 
     def _cut_moving(self, chunks: Sequence[str]) -> list[Cut]:
-        """Of chunks whose characters may change places, and become none or several."""
+        """Of any chunks, also those whose characters change places, or become none or several."""
         text = "\n".join(chunks)
         places: Iterable[int] = count()  # where the characters of the text come from
         if self._depends(text):

@@ -23,7 +23,7 @@ from .normal_forms import (
     UnicodeForm,
 )
 from .normalizer import BasicNormalizer
-from .split_patterns import BYTE_LEVEL, SplitPattern
+from .split_patterns import BYTE_LEVEL, WORD_CHARACTER, SplitPattern
 from .unicode_tables import PUNCTUATION, WHITE_SPACE
 from .unigram import Unigram
 from .word_chain import BEHAVIORS, Blanks, Prefix, Split, Step
@@ -31,7 +31,6 @@ from .word_level import WordLevel
 from .wordpiece import WordPiece
 
 NAME = "tokenizer.json"
-_WORD = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]"
 Part = Mapping[str, Any]
 
 
@@ -131,7 +130,7 @@ PRE_TOKENIZERS: dict[str, Callable[[Part], list[Step]]] = {
     ],
     "ByteLevel": _byte_level,
     "Whitespace": lambda part: [
-        Split(SplitPattern(rf"{_WORD}+|(?:(?!{_WORD})[^{WHITE_SPACE.pattern()}])+"), "removed", True)
+        Split(SplitPattern(rf"{WORD_CHARACTER}+|(?:(?!{WORD_CHARACTER})[^{WHITE_SPACE.pattern()}])+"), "removed", True)
     ],
     "WhitespaceSplit": lambda part: [
         Split(SplitPattern(f"[^{WHITE_SPACE.pattern()}]+"), "removed", invert=True, drops_blanks=True)

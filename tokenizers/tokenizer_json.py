@@ -112,7 +112,6 @@ def _pipeline(normalizer: Any, part: Part | None, model: Any, trim: BlankTrimmer
     kinds = [each.get("type") for each in parts]
     if kinds == ["BertPreTokenizer"] and isinstance(normalizer, BasicNormalizer):
         return assembled(normalizer, WhitespacePunctuation(), model)
-    words: Any
     last = parts[-1] if parts else {}
     if kinds == ["ByteLevel"] and last.get("use_regex", True):
         words = ByteLevelWords(add_prefix_space=last.get("add_prefix_space", True))
@@ -121,9 +120,9 @@ def _pipeline(normalizer: Any, part: Part | None, model: Any, trim: BlankTrimmer
     ):
         words = ByteLevelWords(pattern=parts[0]["pattern"]["Regex"])
     else:
-        words = WordChain([step for each in parts for step in found_in(PRE_TOKENIZERS, each, "pre-tokenizer")(each)])
-        if trim is None:
-            return ChainPipeline(normalizer, words, model)
+        steps = [step for each in parts for step in found_in(PRE_TOKENIZERS, each, "pre-tokenizer")(each)]
+        words = WordChain(steps, trim)
+        return ChainPipeline(normalizer, words, model) if trim is None else assembled(normalizer, words, model)
     words.trim = trim
     return assembled(normalizer, words, model)
 

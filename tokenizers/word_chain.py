@@ -8,6 +8,7 @@ from typing import Protocol
 
 from .cache import LONGEST, Cache
 from .split_patterns import SplitPattern
+from .words import Trimmer
 
 #: A text, where its first own character stands in the whole, and how many characters before that were added.
 Piece = tuple[str, int, int]
@@ -27,8 +28,8 @@ class Step(Protocol):
 class WordChain:
     """Words are what the last step leaves. `trim`: what offsets leave out, as the byte-level way has it."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self.steps = list(steps)
+    def __init__(self, steps: Sequence[Step], trim: Trimmer | None = None) -> None:
+        self.steps, self.trim = list(steps), trim
         self._everywhere = bool(steps) and all(step.everywhere for step in steps)
         #: Whether what stands between blanks gives the same words wherever it stands.
         self.between_blanks = self._everywhere and self.steps[0].drops_blanks
