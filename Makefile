@@ -28,7 +28,7 @@ schema: $(VENV)/.with-demo
 	mv docs/families.md.new docs/families.md
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist blocks/*.so *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:
@@ -36,7 +36,7 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv --clear $(VENV)
 
 # one stamp for each set of extras; torch first, so that nothing else picks its version
-$(VENV)/.with-%: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
+$(VENV)/.with-%: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt blocks/few_rows.c
 	$(PIP) install -c constraints.txt torch
 	$(PIP) install -c constraints.txt -e '.[$*]'
 	touch $@

@@ -13,7 +13,8 @@ from .model import Model
 def arrange(model: Model) -> None:
     """Lay each matrix of a model on the CPU row by row, as products of few rows read it; `generate` does so by itself.
 
-    Only those that lie otherwise, as GPT-2's are stored, come into memory of their own. Values, shapes and ties stay.
+    Only those that lie otherwise, as a checkpoint may have them, come into memory of their own. Values, shapes and ties
+    stay.
     """
     if KERNEL is None:
         return

@@ -62,13 +62,16 @@ INLINE float sum(__m256 v) {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-/* Add the inputs [from, to) to outputs o, o + run, ... of `runs` runs, for rows r, r + 1, ... */
+/* Add the inputs [from, to) to outputs o, o + run, ... of `runs` runs, for rows r, r + 1, ... With many rows memory would
+   rest while they are computed: each tile fetches its share of the weights that come next, `next` numbers further on. */
 INLINE void tile(const Product *p, const int rows, const int runs, const int type, int64_t r, int64_t o, int64_t run,
-                 int64_t from, int64_t to) {
+                 int64_t from, int64_t to, int64_t next) {
     const int64_t size = type == FLOAT32 ? 4 : 2;
     const float *x = p->x + r * p->inputs;
     const char *w = p->w + o * p->stride * size;
     const int64_t apart = run * p->stride;
+    const int64_t share = p->rows <= 4 ? LANES : p->rows <= 8 ? LANES / 2 : p->rows <= 16 ? LANES / 4 : LANES / 8;
+    const char *ahead = w + (from + next + r / 4 * share * ((to - from) / LANES)) * size;
     __m256 sums[4][6];
     int64_t i = from;
     for (int a = 0; a < rows; a++)
@@ -76,6 +79,10 @@ INLINE void tile(const Product *p, const int rows, const int runs, const int typ
     for (; i + LANES <= to; i += LANES) {
         __m256 weights[6];
         for (int b = 0; b < runs; b++) weights[b] = load(w, b * apart + i, type);
+        if (runs == 3) {
+            for (int b = 0; b < runs; b++) _mm_prefetch(ahead + b * apart * size, _MM_HINT_T0);
+            ahead += share * size;
+        }
         for (int a = 0; a < rows; a++) {
             __m256 values = _mm256_loadu_ps(x + a * p->inputs + i);
             for (int b = 0; b < runs; b++) sums[a][b] = _mm256_fmadd_ps(values, weights[b], sums[a][b]);
@@ -90,13 +97,14 @@ INLINE void tile(const Product *p, const int rows, const int runs, const int typ
 }
 
 /* All rows of a tile, four at a time. Only as many sums as there are registers for are ever asked for. */
-INLINE void tiles(const Product *p, const int runs, const int type, int64_t o, int64_t run, int64_t from, int64_t to) {
+INLINE void tiles(const Product *p, const int runs, const int type, int64_t o, int64_t run, int64_t from, int64_t to,
+                  int64_t next) {
     int64_t r = 0;
     if (runs <= 3)
-        for (; r + 4 <= p->rows; r += 4) tile(p, 4, runs, type, r, o, run, from, to);
-    if (runs <= 4 && p->rows - r == 3) tile(p, 3, runs, type, r, o, run, from, to);
-    if (p->rows - r == 2) tile(p, 2, runs, type, r, o, run, from, to);
-    if (p->rows - r == 1) tile(p, 1, runs, type, r, o, run, from, to);
+        for (; r + 4 <= p->rows; r += 4) tile(p, 4, runs, type, r, o, run, from, to, next);
+    if (runs <= 4 && p->rows - r == 3) tile(p, 3, runs, type, r, o, run, from, to, next);
+    if (p->rows - r == 2) tile(p, 2, runs, type, r, o, run, from, to, next);
+    if (p->rows - r == 1) tile(p, 1, runs, type, r, o, run, from, to, next);
 }
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -110,11 +118,13 @@ INLINE void outputs(const Product *p, const int runs, const int type, int64_t fi
     for (int64_t start = 0; start < p->inputs; start += cached) {
         const int64_t stop = least(start + cached, p->inputs);
         for (int64_t o = first; o < first + run; o++)
-            for (int64_t from = start; from < stop; from += PIECE)
-                tiles(p, runs, type, o, run, from, least(from + PIECE, stop));
+            for (int64_t from = start; from < stop; from += PIECE) {
+                const int64_t to = least(from + PIECE, stop);
+                tiles(p, runs, type, o, run, from, to, to < stop ? PIECE : p->stride - from + start);
+            }
         for (int64_t o = end; o < last; o++)
             for (int64_t from = start; from < stop; from += PIECE)
-                tiles(p, 1, type, o, 0, from, least(from + PIECE, stop));
+                tiles(p, 1, type, o, 0, from, least(from + PIECE, stop), 0);
     }
 }
 

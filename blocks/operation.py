@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.library import Library
+from torch.nn import functional as F
 
 _LIBRARY = Library("modelwright", "DEF")
 
@@ -18,6 +19,7 @@ def product_operation(name: str, product: Callable[[Tensor, Tensor, Tensor | Non
     """
     _LIBRARY.define(f"{name}(Tensor hidden, Tensor weight, Tensor? bias) -> Tensor")
     _LIBRARY.impl(name, product, "CPU")
+    _LIBRARY.impl(name, F.linear, "FuncTorchBatched")  # within vmap
     torch.library.register_fake(f"modelwright::{name}", _shape, lib=_LIBRARY)
     return getattr(torch.ops.modelwright, name).default
 

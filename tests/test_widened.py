@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from modelwright.blocks import widened
+from modelwright.blocks import few_rows, widened
 from modelwright.blocks.linear import linear
 from modelwright.blocks.processor import capabilities
 from modelwright.blocks.widened import pays, product, slow_types
@@ -17,7 +17,7 @@ HALVES = (torch.bfloat16, torch.float16)
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor without 16-bit arithmetic, whatever this one is."""
-    monkeypatch.setattr(widened, "slow_types", lambda: frozenset(HALVES))
+    monkeypatch.setattr(widened, "SLOW", frozenset(HALVES))
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -46,6 +46,7 @@ def test_products_are_float64_ones_rounded(
 @torch.no_grad()
 def test_when_it_pays(slow: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """From four rows on, or where a weight lies column by column; and only of one type throughout."""
+    monkeypatch.setattr(few_rows, "KERNEL", None)
     used: list[int] = []
     monkeypatch.setattr(widened, "product", lambda *values: used.append(1) or product(*values))
     weight = torch.randn(8, 6).bfloat16()
@@ -72,9 +73,7 @@ def test_which_types_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"avx2": True, "avx_ne_convert": True}, set()),
     ]:
         monkeypatch.setattr(widened, "capabilities", lambda has=has: has)
-        slow_types.cache_clear()
         assert slow_types() == expected
-    slow_types.cache_clear()
 
 
 def test_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from writing_models import QUIET, TINY, Letters, built, ids, saying
 
 import modelwright as mw
 from modelwright import cli
+from modelwright.blocks import few_rows, widened
 from modelwright.tasks.generation import warpers as w
 from modelwright.tasks.generation.streaming import pieces
 
@@ -142,24 +144,25 @@ def test_a_cache_takes_only_what_differs(model: mw.Model) -> None:
     assert cache[0][0].data_ptr() == storage, "there was room from the start"
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4, 33])
-def test_arranged_weights_are_the_same(rows: int, tmp_path: Path) -> None:
-    """Shapes, values, ties and files; only strides differ, and for one row those of wide matrices alone: with query,
-    key and value side by side, that is those three, too."""
-    model = built()
+@pytest.mark.skipif(few_rows.KERNEL is None, reason="without a kernel weights stay where they are")
+def test_weights_are_laid_out_for_steps(tmp_path: Path) -> None:
+    """A checkpoint's matrices may lie column by column. Shapes, values, ties and files stay."""
+    config = {"vocab_size": 50, "n_positions": 40, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    torch.manual_seed(0)
+    peer = transformers.GPT2LMHeadModel(transformers.GPT2Config(**config, initializer_range=0.5)).eval()
+    peer.save_pretrained(tmp_path / "peer")
+    model = mw.build(weights=tmp_path / "peer", head="causal_lm")
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    intermediate = model.decoder.layers[0].feed_forward.intermediate.weight
+    assert intermediate.stride() == (1, 64)
     text = model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET)
-    mw.arrange(model, rows)
+    assert torch.equal(text, peer.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET))
+    assert intermediate.stride() == (16, 1) and intermediate is model.decoder.layers[0].feed_forward.intermediate.weight
     assert model.heads.causal_lm.projection.weight is model.embeddings.token.weight
-    assert (model.heads.causal_lm.projection.panels is None) == (rows != 4)
     for name, parameter in model.named_parameters():
-        assert torch.equal(parameter, before[name]) and parameter.requires_grad
-        ends = ("intermediate.weight", "query.weight", "key.weight", "value.weight")
-        wide = name.endswith(ends) or name == "embeddings.token.weight"
-        assert parameter.is_contiguous() == (rows > 1 or not wide), name
-    assert torch.equal(text, model.generate(ids(), num_beams=2, max_new_tokens=8, **QUIET))
-    model.save(tmp_path)
-    again = mw.build(weights=tmp_path, head="causal_lm")
+        assert torch.equal(parameter, before[name]) and parameter.requires_grad and parameter.is_contiguous()
+    model.save(tmp_path / "ours")
+    again = mw.build(weights=tmp_path / "ours", head="causal_lm")
     assert all(torch.equal(parameter, before[name]) for name, parameter in again.named_parameters())
 
 
@@ -247,20 +250,27 @@ def test_compiled_steps_are_whole_and_the_same(spec: str, monkeypatch: pytest.Mo
     assert len(graphs) == len(calls), "another text of about that length runs the same code"
 
 
-def test_compiled_steps_of_arranged_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One graph, and none of it reads a copy of a weight that was written to."""
-    compile = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda step, **options: compile(step, backend="eager", **options))
-    model = built()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_steps_read_the_weights_of_now(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One graph, whose products are those of eager steps."""
+    compile, graphs = torch.compile, []
+
+    def keep(graph: torch.fx.GraphModule, inputs: Any) -> torch.fx.GraphModule:
+        graphs.append(str(graph.graph))
+        return graph
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: compile(step, backend=keep, **options))
+    model = built().to(dtype)
     options = {"max_new_tokens": 10, "num_beams": 3, **QUIET}
     first = model.generate(ids(), **options)
-    mw.arrange(model, 6)
     assert torch.equal(first, model.generate(ids(), compile=True, **options))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)))
     second = model.generate(ids(), compile=True, **options)
     assert not torch.equal(second, first) and torch.equal(second, model.generate(ids(), **options))
+    served = few_rows.KERNEL is not None and (dtype == torch.float32 or dtype in widened.SLOW)
+    assert len(graphs) == 1 and ("modelwright.few_rows" in graphs[0]) == served
 
 
 # command line
