@@ -78,7 +78,7 @@ class ChunkPipeline:
             lines = "\n".join(self.normalizer.normalize(chunk) if self._depends(chunk) else chunk for chunk in chunks)
         words = list(map(self._split, lines.translate(self._table).split("\n")))
         flat = list(chain.from_iterable(words))
-        if self._by_row and len(flat) < 4 * len(chunks):
+        if self._by_row and len(flat) < 4 * len(chunks):  # so few, and most of them new, that looking up costs more
             return self.model.row(flat).ids_of(map(len, words))
         ids = iter(self._words.ids.of(flat))
         return [tuple(chain.from_iterable(islice(ids, size))) for size in map(len, words)]
