@@ -137,7 +137,8 @@ def placed(found: Details, origins: Sequence[int], start: int = 0) -> Details:
 
 
 def behind_blank(ids: Iterable[int], bounds: Sequence[int], sizes: Iterable[int], length: int) -> Cut:
-    """Of a stretch of `length` characters together with a blank before it. It ends where the stretch does."""
+    """Of a stretch of `length` characters together with a blank before it. It ends where the stretch does. What
+    `cuts_behind_blanks` does for many would take half as long again for one."""
     steps = list(map(sub, bounds, chain((-1,), bounds)))
     rest = length - (bounds[-1] if bounds else -1)
     if rest:
