@@ -207,7 +207,7 @@ def test_caches_stay_small(tmp_path: Path) -> None:
     """Words that never come back do not pile up."""
     tokenizer = build_tokenizer(mw.load_spec("gpt2").tokenizer_section(), written("gpt2", tmp_path)[1])
     pipeline = tokenizer._encoder.pipeline
-    cache = pipeline._word_ids
+    cache = pipeline._words.ids
     cache._limit = 500
     text = " ".join(f"{number:x}, {number}th" for number in range(4000))
     once = tokenizer(text, return_offsets_mapping=True)

@@ -90,6 +90,8 @@ CASES: dict[str, tuple[str, Any, Any, Any, Any]] = {
     "llama3": ("bytes, whole words", None, P.Sequence([SPLIT, BYTES]),
                reference.processors.Sequence([UNTRIMMED, BEGIN]), D.ByteLevel()),
     "qwen": ("bytes", N.NFC(), P.Sequence([SPLIT, BYTES]), UNTRIMMED, D.ByteLevel()),
+    "stripped": ("bpe", N.Strip(), P.WhitespaceSplit(), None, D.BPEDecoder()),
+    "stripped, bytes": ("bytes", N.Strip(), P.ByteLevel(add_prefix_space=False), UNTRIMMED, D.ByteLevel()),
     "digits, bytes": ("bytes", None, P.Sequence([P.Digits(True), P.ByteLevel(False)]), None, D.ByteLevel()),
     "words only": ("bytes", None, P.Sequence([P.Split(reference.Regex(r"[A-Za-z]+"), "isolated"), BYTES]), None,
                    D.ByteLevel()),
@@ -114,7 +116,8 @@ CASES: dict[str, tuple[str, Any, Any, Any, Any]] = {
 }  # fmt: skip
 
 
-def pair(models: dict[str, Any], name: str, folder: Path) -> tuple[Tokenizer, Any]:
+def pair(models: dict[str, Any], name: str, folder: Path, normalized: bool = True) -> tuple[Tokenizer, Any]:
+    """Ours and theirs; `normalized`: with an added token that is looked for in the normalized text."""
     model, normalizer, words, processor, decoder = CASES[name]
     theirs = reference.Tokenizer(models[model])
     slots = {"normalizer": normalizer, "pre_tokenizer": words, "post_processor": processor, "decoder": decoder}
@@ -122,9 +125,9 @@ def pair(models: dict[str, Any], name: str, folder: Path) -> tuple[Tokenizer, An
         if part is not None:
             setattr(theirs, slot, part)
     theirs.add_special_tokens(SPECIAL)
-    theirs.add_tokens([
-        reference.AddedToken("house cat", single_word=True), reference.AddedToken("<e>", lstrip=True, normalized=False),
-    ])
+    theirs.add_tokens([reference.AddedToken("<e>", lstrip=True, normalized=False)])
+    if normalized:
+        theirs.add_tokens([reference.AddedToken("house cat", single_word=True)])
     theirs.save(str(folder / "tokenizer.json"))
     return open_tokenizer(folder), theirs
 
@@ -161,6 +164,14 @@ def test_components(models: dict[str, Any], tmp_path: Path, name: str) -> None:
     ours.save(tmp_path / "saved")
     other = reference.Tokenizer.from_file(str(tmp_path / "saved" / "tokenizer.json"))
     agree(open_tokenizer(tmp_path / "saved"), other, "the <new> cat")
+
+
+@pytest.mark.parametrize("name", ["stripped", "stripped, bytes", "gpt", "qwen", "roberta", "xlm-r", "marian", "bert"])
+def test_normalizing_and_cutting_at_once(models: dict[str, Any], tmp_path: Path, name: str) -> None:
+    """Where no added token is looked for in between."""
+    ours, theirs = pair(models, name, tmp_path, normalized=False)
+    for text in [*TEXTS, "  the cat <e>\t cats \n", " x", "é e\u0301"]:
+        agree(ours, theirs, text)
 
 
 @pytest.mark.parametrize("name", ["roberta-base", "t5-small"])

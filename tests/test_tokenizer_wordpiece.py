@@ -190,7 +190,7 @@ def test_caches_are_bounded() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
     vocabulary = {piece: i for i, piece in enumerate(["[UNK]", *letters, *(f"##{letter}" for letter in letters)])}
     pipeline = ChunkPipeline(BasicNormalizer(), WhitespacePunctuation(), WordPiece(vocabulary))
-    caches = (pipeline._chunk_ids, pipeline._word_ids, pipeline._chunk_cuts)
+    caches = (pipeline._chunk_ids, pipeline._words.ids, pipeline._chunk_cuts)
     for held in caches:
         held._limit = 100
     text = " ".join(f"{chr(97 + i % 26)}{'abcdefghij'[i // 26 % 10]}{'xyz'[i % 3]}" for i in range(5000))

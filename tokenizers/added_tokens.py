@@ -10,9 +10,10 @@ from typing import Any
 import regex
 
 from ..errors import TokenizerError
+from .split_patterns import WORD_CHARACTER
 from .unicode_tables import WHITE_SPACE
 
-_WORD_CHARACTER = regex.compile(r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]")
+_WORD_CHARACTER = regex.compile(WORD_CHARACTER)
 
 
 @dataclass(frozen=True, slots=True)

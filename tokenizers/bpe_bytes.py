@@ -8,16 +8,14 @@ from operator import eq, sub
 
 from .bpe_chunks import merged_by_chunks
 from .bpe_derivation import Derivation
-from .bpe_library import STRANGER, LibraryMerges
+from .bpe_library import SEPARATOR, LibraryMerges
 from .bpe_merges import Merges
 from .bpe_walk import Walk
-from .byte_alphabet import from_alphabet, to_alphabet
+from .byte_alphabet import begins_inside, characters_begun, to_alphabet
 from .cache import Cache
 from .cuts import PieceRow
 
 LONG = 1 << 10  # characters: from here walking needs less memory than the library
-
-_LATER = bytes(range(0x80, 0xC0))  # bytes that do not begin a character
 
 
 class BytePieces:
@@ -42,8 +40,8 @@ class BytePieces:
         if self._library is not None and max(map(len, words), default=0) < LONG:
             marked = self._library.of(words)
             # Where the words end among the marks, less the marks before.
-            ends = [0, *map(sub, compress(count(), map(eq, marked, repeat(STRANGER))), count())]
-            codes = list(filter(STRANGER.__ne__, marked))
+            ends = [0, *map(sub, compress(count(), map(eq, marked, repeat(SEPARATOR))), count())]
+            codes = list(filter(SEPARATOR.__ne__, marked))
         else:
             each = list(map(self._codes, words))
             ends, codes = list(accumulate(map(len, each), initial=0)), list(chain.from_iterable(each))
@@ -58,9 +56,7 @@ class BytePieces:
         return merged_by_chunks(self._merges, data)[0] if codes is None else codes
 
     def _characters(self, code: int) -> int:
-        """How many characters begin in a piece."""
-        return len(from_alphabet(self._merges.texts[code]).translate(None, _LATER))
+        return characters_begun(self._merges.texts[code])
 
     def _begins_inside(self, code: int) -> int:
-        """Whether a piece begins inside of a character."""
-        return int(from_alphabet(self._merges.texts[code])[0] in _LATER)
+        return int(begins_inside(self._merges.texts[code]))

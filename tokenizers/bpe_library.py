@@ -16,9 +16,9 @@ from .bpe_merges import Merges
 from .byte_alphabet import to_alphabet
 from .library_model import BPE, CONTROL, SCORE, UNKNOWN, processor
 
-STRANGER = 0xFF  # a byte that UTF-8 has not; it stands behind words
+SEPARATOR = 0xFF  # a byte that UTF-8 has not; it stands behind words, and is its own code
 _TOGETHER = 64  # words
-_BETWEEN = bytes([STRANGER])
+_BETWEEN = bytes([SEPARATOR])
 
 
 class LibraryMerges:
@@ -27,21 +27,21 @@ class LibraryMerges:
     def __init__(self, merges: Merges, derivation: Derivation) -> None:
         texts = "\n".join(merges.texts).encode().split(b"\n")
         odd = {code: (texts[code], CONTROL) for code in derivation.unsound}  # which are never made of text
-        odd[STRANGER] = b"\n", UNKNOWN
+        odd[SEPARATOR] = b"\n", UNKNOWN
         self._processor = processor(BPE, texts, _scores(len(texts)), len(SCORE) + 4, odd)
 
     @staticmethod
     def possible(merges: Merges) -> bool:
         """Whether nothing merges with what stands behind words."""
-        return STRANGER not in merges.lefts and STRANGER not in merges.rights
+        return SEPARATOR not in merges.lefts and SEPARATOR not in merges.rights
 
     def of(self, words: Sequence[str]) -> list[int]:
-        """The codes of the pieces of all words in one row, with a STRANGER behind each word."""
+        """The codes of the pieces of all words in one row, with a SEPARATOR behind each word."""
         codes: list[int] = []
         for start in range(0, len(words), _TOGETHER):
             together = [word.encode("utf-8", "replace") for word in words[start:start + _TOGETHER]]
             codes += self._processor.encode(to_alphabet(_BETWEEN.join(together)))
-            codes.append(STRANGER)
+            codes.append(SEPARATOR)
         return codes
 
 

@@ -21,18 +21,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import Diagnostic, TokenizerError, did_you_mean
 from .added_tokens import AddedToken
 from .call import one_of
 from .components import assembled, component
-from .configuration import EXTRA, SETTINGS, add_tokens, settings_of, stored_options
+from .configuration import SETTINGS, add_tokens, check_options, settings_of, stored_options
 from .files import ADDED, file_sets, find_files
 from .section import checked_section, put
 from .template import Template
 from .tokenizer import Tokenizer
 from .tokenizer_json import NAME as WHOLE
 from .tokenizer_json import read_tokenizer
-from .vocabulary import ROLES, Vocabulary
+from .vocabulary import EXTRA, ROLES, Vocabulary
 from .vocabulary_files import SymbolReader, read_json, read_vocabulary
 
 IMPLEMENTATIONS = ("rust", "python")  # which of the reference library's two a tokenizer does as
@@ -62,12 +61,7 @@ def build_tokenizer(
     entry, paths, found = find_files(files, [*file_sets(section), {"json": WHOLE}])
     if "json" in paths:
         return read_tokenizer(paths["json"], found, options, section)
-    known = (*section["options"], *ROLES, *EXTRA, *SETTINGS)
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        raise TokenizerError(*(
-            Diagnostic(f"the tokenizer has no option `{name}`", help=did_you_mean(name, known)) for name in unknown
-        ))
+    check_options(options, (*section["options"], *ROLES, *EXTRA, *SETTINGS), "the tokenizer")
     stored = stored_options(found)
     settings = {**stored, **options}
     for key, path in section["options"].items():

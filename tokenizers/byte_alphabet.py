@@ -14,6 +14,7 @@ def _alphabet() -> list[str]:
 
 ALPHABET = _alphabet()
 _WRITTEN = "".join(ALPHABET)
+_LATER = bytes(range(0x80, 0xC0))  # bytes that do not begin a character
 _BYTES = codecs.charmap_build(_WRITTEN)
 
 
@@ -29,3 +30,13 @@ def from_alphabet(piece: str) -> bytes:
         return codecs.charmap_encode(piece, "strict", _BYTES)[0]
     except UnicodeEncodeError:
         return piece.encode("utf-8", "replace")
+
+
+def characters_begun(piece: str) -> int:
+    """How many characters begin in a piece."""
+    return len(from_alphabet(piece).translate(None, _LATER))
+
+
+def begins_inside(piece: str) -> bool:
+    """Whether a piece begins inside of a character."""
+    return from_alphabet(piece)[0] in _LATER

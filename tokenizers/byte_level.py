@@ -7,9 +7,7 @@ from itertools import accumulate, chain
 
 from .cuts import Span
 from .split_patterns import BYTE_LEVEL, SplitPattern
-from .unicode_tables import WHITE_SPACE
-
-_SPACES = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
+from .unicode_tables import SPACES
 
 
 class ByteLevelWords:
@@ -78,7 +76,7 @@ class BlankTrimmer:
 
     def piece(self, piece: str, span: Span) -> Span:
         """The span of a token that was found in the text."""
-        return self._trimmed(piece, span, _SPACES, span[0] > 0 or not self._prefixes)
+        return self._trimmed(piece, span, SPACES, span[0] > 0 or not self._prefixes)
 
     def _trimmed(self, piece: str, span: Span, blanks: str, always: bool) -> Span:
         start, end = span

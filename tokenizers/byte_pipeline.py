@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, chain, repeat
 from operator import add
 
-from .byte_alphabet import ALPHABET
+from .byte_alphabet import ALPHABET, begins_inside, characters_begun
 from .byte_level import ByteLevelWords
 from .cuts import Details
-from .pipeline import Model, Normalizer, WordPipeline
+from .pipeline import Normalizer, WordPipeline, aligned
+from .words import Model
 
-_LATER_BYTES = "".join(ALPHABET[0x80:0xC0])  # those that do not begin a character
-_LATER = re.compile(f"[{_LATER_BYTES}]")
 _BLANK = ALPHABET[ord(" ")]
 
 
@@ -29,21 +27,24 @@ class BytePipeline(WordPipeline):
         self._pieces = pieces
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
-        if origins is not None or not self._plain:
+        if origins is None and not self._plain:
+            text, origins = aligned(self.normalizer, text, start)
+        if origins is not None and not isinstance(origins, range):
             return super().details(text, start, origins)
+        begin = start if origins is None else origins.start
         words = self.pre_tokenizer.split(text, start == 0)
-        found = self._word_ids.of(words)
+        found = self._words.ids.of(words)
         ids = list(chain.from_iterable(found))
         size_of, shifts, rests = self._measures
         added = int(bool(words) and words[0][0] != text[0])
-        ends = list(accumulate(map(size_of, ids), initial=start - added))
+        ends = list(accumulate(map(size_of, ids), initial=begin - added))
         starts = ends if shifts.keys().isdisjoint(ids) else map(add, ends, map(shifts.get, ids, repeat(0)))
         lasts = ends[1:]
         if rests:
             lasts = [end - rests.get(number, 0) for end, number in zip(lasts, ids, strict=True)]
         result = Details(ids, list(zip(starts, lasts, strict=False)), map(len, found))
         if added or (words and start == 0 and self.trim is not None and text[0] == " "):
-            first = self._first(words[0], -added, start)
+            first = self._first(words[0], -added, begin)
             result.offsets[:len(first)] = first
         return result
 
@@ -56,9 +57,9 @@ class BytePipeline(WordPipeline):
         shifts: dict[int, int] = {}
         rests: dict[int, int] = {}
         for number, piece in pieces.items():
-            if not piece[1:].isascii() or (not piece.isascii() and piece[0] != _BLANK):
-                sizes[number] -= len(_LATER.findall(piece))
-                if piece[0] in _LATER_BYTES:
+            if not piece.removeprefix(_BLANK).isascii():  # else a byte is a character
+                sizes[number] = characters_begun(piece)
+                if begins_inside(piece):
                     shifts[number] = -1
         if self.trim is not None:
             for number, piece in pieces.items():

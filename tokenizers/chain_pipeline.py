@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from .cache import Cache
+from .cache import LONGEST, Cache
 from .cuts import (
     Cut,
     Details,
@@ -17,8 +17,9 @@ from .cuts import (
     placed,
     with_bounds,
 )
-from .pipeline import LONGEST_WORD, Model, Normalizer, WordPipeline
+from .pipeline import Normalizer, WordPipeline, aligned
 from .word_chain import Piece, WordChain
+from .words import Model
 
 
 class ChainPipeline(WordPipeline):
@@ -31,10 +32,10 @@ class ChainPipeline(WordPipeline):
 
     def __init__(self, normalizer: Normalizer, pre_tokenizer: WordChain, model: Model) -> None:
         super().__init__(normalizer, pre_tokenizer, model)
-        self._added_cuts = Cache(self._cut_added, longest=LONGEST_WORD)
+        self._added_cuts = Cache(self._cut_added, longest=LONGEST)
         self._by_stretches = pre_tokenizer.between_blanks and hasattr(normalizer, "between_blanks")
-        self._stretch_ids = Cache(self._ids_between_blanks, longest=LONGEST_WORD)
-        self._stretch_cuts = Cache(self._cut_between_blanks, longest=LONGEST_WORD)
+        self._stretch_ids = Cache(self._ids_between_blanks, longest=LONGEST)
+        self._stretch_cuts = Cache(self._cut_between_blanks, longest=LONGEST)
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         if self._by_stretches and not normalized:
@@ -54,10 +55,9 @@ class ChainPipeline(WordPipeline):
                 cuts = list(map(self._stretch_cuts.__getitem__, text.split(" ")))
                 if None not in cuts:
                     return gathered_behind_blanks(cuts, start)
-            text, places = self.normalizer.align(text)
-            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+            text, origins = aligned(self.normalizer, text, start)
         pieces = self.pre_tokenizer.pieces(text, start == 0)
-        cuts = self._word_cuts.of([word for word, _, _ in pieces])
+        cuts = self._words.cuts.of([word for word, _, _ in pieces])
         if any(added for _, _, added in pieces):
             cuts = [
                 cut if not added else self._added_cuts[word] if added == 1 else _behind(cut, added)
@@ -66,7 +66,7 @@ class ChainPipeline(WordPipeline):
         return _placed(cuts, pieces, origins)
 
     def _cut_added(self, word: str) -> Cut:
-        return _behind(self._word_cuts[word], 1)
+        return _behind(self._words.cuts[word], 1)
 
     def _ids_between_blanks(self, stretch: str) -> tuple[int, ...] | None:
         """None: it depends on what stands around it."""
@@ -76,7 +76,7 @@ class ChainPipeline(WordPipeline):
         words = self.pre_tokenizer.words(text)
         if len(words) == 1:
             return self.model.ids(words[0])
-        return tuple(chain.from_iterable(map(self._word_ids.__getitem__, words)))
+        return tuple(chain.from_iterable(self._words.ids.of(words)))
 
     def _cut_between_blanks(self, stretch: str) -> Cut | None:
         text = self.normalizer.between_blanks(stretch)

@@ -8,9 +8,8 @@ from typing import Any
 
 import regex
 
-from .cache import Cache
+from .cache import LONGEST, Cache
 
-_LONGEST = 64  # characters of what is remembered; longer stretches seldom come back
 _GRAPHEME = regex.compile(r"\X")
 #: What may make a grapheme together with its neighbours; all other characters are graphemes by themselves.
 _JOINING = regex.compile(r"[^\p{GCB=Other}\p{GCB=Control}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}]")
@@ -30,11 +29,11 @@ class Precompiled:
         self._data = data
         self._units = memoryview(data[4:4 + size]).cast("I").tolist()
         self._texts = data[4 + size:]
-        self._known = Cache(lambda key: self._search(key.encode("utf-8", "replace")), longest=_LONGEST)
-        self._becomes = Cache(self._grapheme, longest=_LONGEST)
-        self._within = Cache(self._places_within, longest=_LONGEST)
-        self._chunks = Cache(self._chunk, longest=_LONGEST)
-        self._places = Cache(self.moved, longest=_LONGEST)
+        self._known = Cache(lambda key: self._search(key.encode("utf-8", "replace")), longest=LONGEST)
+        self._becomes = Cache(self._grapheme, longest=LONGEST)
+        self._within = Cache(self._places_within, longest=LONGEST)
+        self._chunks = Cache(self._chunk, longest=LONGEST)
+        self._places = Cache(self.moved, longest=LONGEST)
         self._blank = self._becomes[" "]
         self._same_ascii = {c for c in map(chr, range(128)) if self._becomes[c] == c and c != "\r"}
 

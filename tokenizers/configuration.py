@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import TokenizerError
+from ..errors import Diagnostic, TokenizerError, did_you_mean
 from .added_tokens import AddedToken
 from .call import SIDES, one_of
 from .files import CONFIG, SPECIAL
 from .settings import Settings
-from .vocabulary import ROLES, Vocabulary
+from .vocabulary import EXTRA, ROLES, Vocabulary
 from .vocabulary_files import read_json
 
 SETTINGS = ("model_max_length", "padding_side", "truncation_side", "clean_up_tokenization_spaces")
-EXTRA = ("extra_special_tokens", "additional_special_tokens")
+
+
+def check_options(options: Iterable[str], known: Sequence[str], whose: str) -> None:
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise TokenizerError(*(
+            Diagnostic(f"{whose} has no option `{name}`", help=did_you_mean(name, known)) for name in unknown
+        ))
 
 
 def stored_options(found: Mapping[str, Path]) -> dict[str, Any]:
@@ -54,6 +61,15 @@ def settings_of(section: Mapping[str, Any], values: Mapping[str, Any]) -> Settin
     return settings
 
 
+def extra_tokens(*sources: Mapping[str, Any]) -> list[Any]:
+    """Special tokens without a role, from the first of the sources that has any."""
+    found = next((source[name] for source in sources for name in EXTRA if source.get(name)), [])
+    found = list(found.values()) if isinstance(found, Mapping) else found
+    if not isinstance(found, (list, tuple)):
+        raise TokenizerError(f"{EXTRA[0]} must be a list of tokens")
+    return list(found)
+
+
 def add_tokens(
     vocabulary: Vocabulary, section: Mapping[str, Any], settings: Mapping[str, Any], stored: Mapping[str, Any],
     beyond: Mapping[str, Any],
@@ -63,10 +79,7 @@ def add_tokens(
         role: AddedToken.of(value, special=True)
         for role in ROLES if (value := settings.get(role, section["special_tokens"].get(role))) is not None
     }
-    extra = settings.get(EXTRA[0]) or settings.get(EXTRA[1]) or section.get(EXTRA[0]) or []
-    extra = list(extra.values()) if isinstance(extra, Mapping) else extra
-    if not isinstance(extra, (list, tuple)):
-        raise TokenizerError(f"{EXTRA[0]} must be a list of tokens")
+    extra = extra_tokens(settings, section)
     numbers = _numbered(section["numbered_tokens"], {str(token) for token in extra})
     extra = [*extra, *numbers]
     special = {token.content for token in roles.values()} | {AddedToken.of(token).content for token in extra}

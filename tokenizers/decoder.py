@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import Protocol
 
 from .byte_alphabet import from_alphabet
-from .cache import Cache
+from .cache import LONGEST, Cache
 
 _CLEANUP = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"))
 _CLEANUP_END = ((" 's", "'s"), (" 've", "'ve"), (" 're", "'re"))
@@ -23,7 +23,7 @@ class WordPieceDecoder:
 
     def __init__(self, *, prefix: str = "##", cleanup: bool = True) -> None:
         self.prefix, self.cleanup = prefix, cleanup
-        self._following = Cache(self._follow, longest=64)
+        self._following = Cache(self._follow, longest=LONGEST)
 
     def decode(self, pieces: list[str], special: Container[str] = ()) -> str:
         if not pieces:

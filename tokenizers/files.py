@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import TokenizerError
 from .added_tokens import AddedToken
 from .vocabulary import ROLES, Vocabulary
-from .vocabulary_files import ROLES as FILE_ROLES
-from .vocabulary_files import vocabulary_texts
+from .vocabulary_files import FILE_ROLES, vocabulary_texts
 
 if TYPE_CHECKING:
     from .tokenizer import Tokenizer

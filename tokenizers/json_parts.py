@@ -23,15 +23,14 @@ from .normal_forms import (
     UnicodeForm,
 )
 from .normalizer import BasicNormalizer
-from .split_patterns import BYTE_LEVEL, SplitPattern
+from .split_patterns import BYTE_LEVEL, WORD_CHARACTER, SplitPattern
 from .unicode_tables import PUNCTUATION, WHITE_SPACE
 from .unigram import Unigram
-from .word_chain import BEHAVIORS, Blanks, Cut, Prefix, Step
+from .word_chain import BEHAVIORS, Blanks, Prefix, Split, Step
 from .word_level import WordLevel
 from .wordpiece import WordPiece
 
 NAME = "tokenizer.json"
-_WORD = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]"
 Part = Mapping[str, Any]
 
 
@@ -100,13 +99,13 @@ NORMALIZERS: dict[str, Callable[[Part], Any]] = {
 
 def _byte_level(part: Part) -> list[Step]:
     steps: list[Step] = [Prefix()] if part.get("add_prefix_space", True) else []
-    return [*steps, Cut(SplitPattern(BYTE_LEVEL), "isolated")] if part.get("use_regex", True) else steps
+    return [*steps, Split(SplitPattern(BYTE_LEVEL), "isolated")] if part.get("use_regex", True) else steps
 
 
 def _split(part: Part) -> list[Step]:
     pattern = _pattern(part["pattern"])
     pattern = SplitPattern(re.escape(pattern)) if isinstance(pattern, str) else pattern
-    return [Cut(pattern, behavior(part), part.get("invert", False))]
+    return [Split(pattern, behavior(part), part.get("invert", False))]
 
 
 def behavior(part: Part) -> str:
@@ -127,20 +126,20 @@ _SPACE = f"[{WHITE_SPACE.pattern()}]"
 _MARK = f"[{PUNCTUATION.pattern()}]"
 PRE_TOKENIZERS: dict[str, Callable[[Part], list[Step]]] = {
     "BertPreTokenizer": lambda part: [
-        Cut(SplitPattern(_SPACE), "removed"), Cut(SplitPattern(_MARK), "isolated"),
+        Split(SplitPattern(_SPACE), "removed"), Split(SplitPattern(_MARK), "isolated"),
     ],
     "ByteLevel": _byte_level,
     "Whitespace": lambda part: [
-        Cut(SplitPattern(rf"{_WORD}+|(?:(?!{_WORD})[^{WHITE_SPACE.pattern()}])+"), "removed", True)
+        Split(SplitPattern(rf"{WORD_CHARACTER}+|(?:(?!{WORD_CHARACTER})[^{WHITE_SPACE.pattern()}])+"), "removed", True)
     ],
     "WhitespaceSplit": lambda part: [
-        Cut(SplitPattern(f"[^{WHITE_SPACE.pattern()}]+"), "removed", invert=True, drops_blanks=True)
+        Split(SplitPattern(f"[^{WHITE_SPACE.pattern()}]+"), "removed", invert=True, drops_blanks=True)
     ],
-    "Punctuation": lambda part: [Cut(SplitPattern(_MARK), behavior(part))],
+    "Punctuation": lambda part: [Split(SplitPattern(_MARK), behavior(part))],
     "Digits": lambda part: [
-        Cut(SplitPattern(r"\p{N}"), "isolated" if part.get("individual_digits") else "contiguous")
+        Split(SplitPattern(r"\p{N}"), "isolated" if part.get("individual_digits") else "contiguous")
     ],
-    "CharDelimiterSplit": lambda part: [Cut(SplitPattern(re.escape(part["delimiter"])), "removed")],
+    "CharDelimiterSplit": lambda part: [Split(SplitPattern(re.escape(part["delimiter"])), "removed")],
     "Split": _split,
     "Metaspace": _metaspace,
 }

@@ -40,6 +40,7 @@ def _head(size: int, more: int) -> bytes:
 
 
 def _varint(number: int) -> bytes:
+    # The stores of the assembler write such, too. Nothing here may import them, and six lines are no module.
     parts = bytearray()
     while number > 0x7F:
         parts.append(number & 0x7F | 0x80)

@@ -13,9 +13,8 @@ from .added_tokens import lower_one_by_one
 from .byte_alphabet import to_alphabet
 from .pipeline import Normalizer
 from .split_patterns import SplitPattern
-from .unicode_tables import WHITE_SPACE, lower
+from .unicode_tables import SPACES, lower
 
-SPACES = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
 # A character with the marks that may change places or merge with it; Hangul vowels and finals count as such.
 _CLUSTER = regex.compile(r"[^\p{M}\u1160-\u11ff]?[\p{M}\u1160-\u11ff]*")
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from typing import Protocol
 
-from .cache import Cache
-from .cuts import Cut, Details, Span, bounds_of, cut_of, gathered, with_bounds
+from .cuts import Details, Span, gathered, placed
+from .words import Model, Trimmer, Words
 
-LONGEST_WORD = 64  # characters; longer ones seldom come back
 _TOGETHER = 16  # texts whose new words are cut together
 
 
@@ -28,25 +27,6 @@ class PreTokenizer(Protocol):
     def spans(self, text: str, first: bool) -> tuple[Sequence[str], Sequence[int | Sequence[int]]]:
         """The words, and the index at which each begins, -1 for one that begins with an added character; or the
         indices of its characters."""
-
-
-class Trimmer(Protocol):
-    """What offsets leave out at the ends of pieces."""
-
-    def word(self, word: str, bounds: tuple[int, ...]) -> tuple[int, ...]:
-        """The starts and ends of the pieces of a word, trimmed."""
-
-    def first(self, word: str, within: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
-        """The spans in the text of the pieces of a word that may be its first, trimmed."""
-
-
-class Model(Protocol):
-    def ids(self, word: str) -> tuple[int, ...]: ...
-
-    def cut(self, word: str) -> tuple[tuple[int, ...], tuple[Span, ...]]:
-        """The ids and the (start, end) of each piece in the word."""
-
-    # Some also have `row(words: Sequence[str]) -> PieceRow`, which cuts many words, much faster than one by one.
 
 
 class Pipeline(Protocol):
@@ -70,21 +50,28 @@ class Unchanged:
         return text, range(len(text))
 
 
+def aligned(normalizer: Normalizer, text: str, start: int) -> tuple[str, Sequence[int]]:
+    """A text that begins at `start` of a whole, normalized, and the index in the whole of each of its characters: a
+    range where none has moved, which is the quicker way through all that follows."""
+    text, places = normalizer.align(text)
+    if isinstance(places, range):
+        return text, range(places.start + start, places.stop + start)
+    return text, [place + start for place in places]
+
+
 class WordPipeline:
-    """Word by word; natural text repeats its words, so most of the work is looking them up."""
+    """Word by word."""
 
     def __init__(self, normalizer: Normalizer, pre_tokenizer: PreTokenizer, model: Model) -> None:
         self.normalizer, self.pre_tokenizer, self.model = normalizer, pre_tokenizer, model
         self.trim: Trimmer | None = getattr(pre_tokenizer, "trim", None)
         self._plain = isinstance(normalizer, Unchanged)
-        by_row = getattr(model, "row", None) is not None
-        self._word_ids = Cache(model.ids, longest=LONGEST_WORD, compute_all=self._ids_of_each if by_row else None)
-        self._word_cuts = Cache(self._cut_word, longest=LONGEST_WORD, compute_all=self._cut_each if by_row else None)
+        self._words = Words(model, self.trim)
 
     def ids(self, text: str, start: int = 0, normalized: bool = False) -> list[int]:
         if not normalized and not self._plain:
             text = self.normalizer.normalize(text)
-        return list(chain.from_iterable(self._word_ids.of(self.pre_tokenizer.split(text, start == 0))))
+        return list(chain.from_iterable(self._words.ids.of(self.pre_tokenizer.split(text, start == 0))))
 
     def many_ids(self, texts: Sequence[str], first: bool) -> list[list[int]]:
         """Of each text; `first`: nothing stands before it."""
@@ -93,39 +80,23 @@ class WordPipeline:
         found: list[list[int]] = []
         for start in range(0, len(texts), _TOGETHER):
             words = [self.pre_tokenizer.split(text, first) for text in texts[start:start + _TOGETHER]]
-            ids = iter(self._word_ids.of(list(chain.from_iterable(words))))
+            ids = iter(self._words.ids.of(list(chain.from_iterable(words))))
             found += [list(chain.from_iterable(islice(ids, size))) for size in map(len, words)]
         return found
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
-            text, places = self.normalizer.align(text)
-            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+            text, origins = aligned(self.normalizer, text, start)
         words, begins = self.pre_tokenizer.spans(text, start == 0)
         if not isinstance(origins, range) or (begins and not isinstance(begins[0], int)):
             return self._by_character(words, begins, origins)
         shift = origins.start
         begins = [begin + shift for begin in begins] if shift else begins
-        result = gathered(self._word_cuts.of(words), begins)
+        result = gathered(self._words.cuts.of(words), begins)
         if words and (begins[0] < shift or (start == 0 and self.trim is not None and words[0][0] == " ")):
             first = self._first(words[0], begins[0] - shift, shift)
             result.offsets[:len(first)] = first
         return result
-
-    def _cut_word(self, word: str) -> Cut:
-        ids, spans = self.model.cut(word)
-        bounds = tuple(chain.from_iterable(spans))
-        return cut_of(ids, bounds if self.trim is None else self.trim.word(word, bounds), (len(ids),))
-
-    def _ids_of_each(self, words: Sequence[str]) -> list[tuple[int, ...]]:
-        return self.model.row(words).ids_of(repeat(1, len(words)))
-
-    def _cut_each(self, words: Sequence[str]) -> list[Cut]:
-        cuts = self.model.row(words).cuts_of([1] * len(words))
-        if self.trim is None:
-            return cuts
-        trim = self.trim.word
-        return [with_bounds(cut, trim(word, tuple(bounds_of(cut)))) for word, cut in zip(words, cuts, strict=True)]
 
     def _first(self, word: str, begin: int, shift: int) -> list[Span]:
         """The spans of the first word: an added character belongs to the one behind it, and blanks at the very start
@@ -170,19 +141,7 @@ class TextPipeline:
 
     def details(self, text: str, start: int = 0, origins: Sequence[int] | None = None) -> Details:
         if origins is None:
-            text, places = self.normalizer.align(text)
-            origins = range(start, start + len(text)) if isinstance(places, range) else [i + start for i in places]
+            text, origins = aligned(self.normalizer, text, start)
         ids, spans, words = self.model.details(text, start == 0)
-        if isinstance(origins, range):
-            spans = [(a + start, b + start) if a < b else (a + start, a + start) for a, b in spans]
-        else:
-            spans = [_place(origins, a, b, start) for a, b in spans]
-        return Details(ids, spans, list(Counter(words).values()))
-
-
-def _place(origins: Sequence[int], first: int, last: int, start: int) -> Span:
-    """Where the characters [first, last) come from; none of them: where the text before them ends."""
-    if first < last:
-        return origins[first], origins[last - 1] + 1
-    at = origins[first - 1] + 1 if first else start
-    return at, at
+        found = Details(ids, spans, list(Counter(words).values()))
+        return found if origins == range(len(text)) else placed(found, origins, start)

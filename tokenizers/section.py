@@ -10,8 +10,7 @@ from ..errors import Diagnostic, TokenizerError, did_you_mean
 from .components import COMPONENTS
 from .configuration import SETTINGS
 from .vocabulary import ROLES
-from .vocabulary_files import PARAMETERS
-from .vocabulary_files import ROLES as FILE_ROLES
+from .vocabulary_files import FILE_ROLES, PARAMETERS
 
 OPTIONAL = ("normalizer", "pre_tokenizer")
 KEYS = (

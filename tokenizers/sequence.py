@@ -7,8 +7,8 @@ from functools import cached_property
 from itertools import chain, islice
 
 from .added_tokens import AddedVocabulary, lower_one_by_one
-from .cuts import Details, Span, joined_details
-from .pipeline import Pipeline
+from .cuts import Details, Span, joined_details, placed
+from .pipeline import Pipeline, aligned
 
 Source = str | Sequence[str]  # a text, or its words
 
@@ -85,7 +85,7 @@ class TextEncoder:
         found = self._found_details(lowered)
         if len(lowered) > len(source):
             origins = [i for i, c in enumerate(source) for _ in lower_one_by_one(c)]
-            found.offsets[:] = [(origins[a], origins[b - 1] + 1) if a < b else (0, 0) for a, b in found.offsets]
+            found = placed(found, origins)
         return found
 
     def _found_details(self, source: str) -> Details:
@@ -102,8 +102,7 @@ class TextEncoder:
         return joined_details(parts)
 
     def _normalized_details(self, source: str, base: int) -> Iterator[Details]:
-        text, places = self.pipeline.normalizer.align(source)
-        origins = [place + base for place in places]
+        text, origins = aligned(self.pipeline.normalizer, source, base)
         for start, end, token in self.added.split(text, normalized=True):
             if token is not None:
                 span = self._trim(text[start:end], (origins[start], origins[end - 1] + 1))

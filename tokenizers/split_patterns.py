@@ -12,6 +12,8 @@ from .unicode_tables import LETTER, NUMBER, WHITE_SPACE
 
 # The same words as the pattern of the first byte-level tokenizers.
 BYTE_LEVEL = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+# What Rust's `\w` is; `\w` in a pattern is Oniguruma's.
+WORD_CHARACTER = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]"
 
 _LAST_OF_FIRST_PLANE = 0xFFFF
 _WORD = r"\p{Alphabetic}\p{M}\p{N}\p{Pc}"

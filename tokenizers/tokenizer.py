@@ -83,19 +83,17 @@ class Tokenizer:
         )
         inputs_of_model = self.settings.model_inputs
         wanted = {
-            "input_ids": (Row.ids, True),
-            "token_type_ids": (Row.type_ids, return_token_type_ids),
-            "attention_mask": (Row.attention_mask, return_attention_mask),
-            "special_tokens_mask": (Row.special_tokens_mask, return_special_tokens_mask),
-            "offset_mapping": (Row.offsets, return_offsets_mapping),
-            "length": (Row.__len__, return_length),
+            name: value for name, value, asked in (
+                ("input_ids", Row.ids, True),
+                ("token_type_ids", Row.type_ids, return_token_type_ids),
+                ("attention_mask", Row.attention_mask, return_attention_mask),
+                ("special_tokens_mask", Row.special_tokens_mask, return_special_tokens_mask),
+                ("offset_mapping", Row.offsets, return_offsets_mapping),
+                ("length", Row.__len__, return_length),
+            ) if (name in inputs_of_model if asked is None else asked)
         }
-        wanted = {
-            name: value for name, (value, asked) in wanted.items()
-            if (name in inputs_of_model if asked is None else asked)
-        }
-        around = maker.around()
-        if [*wanted] == ["input_ids"] and around is not None and all(len(sample) == 1 for sample in inputs):
+        around = maker.around() if len(wanted) == 1 and all(len(sample) == 1 for sample in inputs) else None
+        if around is not None:
             values, rows = self._ids_alone(inputs, maker, around, processes)
             owners = list(range(len(inputs)))
         else:
@@ -134,8 +132,8 @@ class Tokenizer:
     def _ids_alone(
         self, inputs: list[tuple[Source, ...]], maker: Rows, around: tuple[list[int], list[int]], processes: int
     ) -> tuple[dict[str, Any], Callable[[], list[Row]]]:
-        """The ids of single texts, with those `around` them, and a way to the rows, for those who ask more. A list of
-        ids is most of what a row costs, so there is only one of each."""
+        """The ids of single texts, with those `around` them, and a way to the rows, for those who ask more. Rows cost
+        short texts more than all the rest, and a list of ids is most of that, so there is only one of each."""
         found = self._workers.encode([source for source, in inputs], False, processes)
         sizes = list(map(len, found))
         before, after = around

@@ -3,16 +3,16 @@ names it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import Diagnostic, Place, TokenizerError, did_you_mean
+from ..errors import Diagnostic, Place, TokenizerError
 from .added_tokens import AddedToken
 from .byte_level import BlankTrimmer, ByteLevelWords
 from .chain_pipeline import ChainPipeline
 from .components import assembled
-from .configuration import EXTRA, SETTINGS, settings_of, stored_options
+from .configuration import SETTINGS, check_options, extra_tokens, settings_of, stored_options
 from .decoder_chain import DecoderChain
 from .json_parts import (
     DECODERS,
@@ -32,11 +32,9 @@ from .pipeline import Pipeline, Unchanged
 from .pre_tokenizer import WhitespacePunctuation
 from .template import Template, TemplatePiece
 from .tokenizer import Tokenizer
-from .vocabulary import ROLES, Vocabulary
+from .vocabulary import EXTRA, ROLES, Vocabulary
 from .vocabulary_files import VocabularyData, read_json
 from .word_chain import WordChain
-
-PROCESSORS = dict.fromkeys(("TemplateProcessing", "RobertaProcessing", "BertProcessing", "ByteLevel"), True)
 
 
 def read_tokenizer(
@@ -45,15 +43,9 @@ def read_tokenizer(
     """The tokenizer in a file, with the configuration files that were `found` beside it. Of a spec's section the
     special tokens and what calls fall back on count where the files say nothing."""
     section = section or {}
-    known = (*ROLES, *EXTRA, *SETTINGS)
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        raise TokenizerError(*(
-            Diagnostic(f"a tokenizer of `{NAME}` has no option `{name}`", help=did_you_mean(name, known))
-            for name in unknown
-        ))
+    check_options(options, (*ROLES, *EXTRA, *SETTINGS), f"a tokenizer of `{NAME}`")
     data = read_json(path)
-    stored = {**stored_options(found)}
+    stored = stored_options(found)
     try:
         return _built(data, {**stored, **options}, stored, section)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as problem:
@@ -82,10 +74,9 @@ def _built(
             vocabulary.roles[role] = content
         elif content is not None:
             vocabulary.add_special({role: token})
-    extra = settings.get(EXTRA[0]) or settings.get(EXTRA[1]) or []
-    extra = list(extra.values()) if isinstance(extra, Mapping) else extra
     vocabulary.add_special({EXTRA[0]: [
-        vocabulary.added.by_id.get(vocabulary.id_of(str(AddedToken.of(token))), token) for token in extra
+        vocabulary.added.by_id.get(vocabulary.id_of(str(AddedToken.of(token))), token)
+        for token in extra_tokens(settings)
     ]})
     template, trim = _processor(data.get("post_processor"))
     kept = {
@@ -121,7 +112,6 @@ def _pipeline(normalizer: Any, part: Part | None, model: Any, trim: BlankTrimmer
     kinds = [each.get("type") for each in parts]
     if kinds == ["BertPreTokenizer"] and isinstance(normalizer, BasicNormalizer):
         return assembled(normalizer, WhitespacePunctuation(), model)
-    words: Any
     last = parts[-1] if parts else {}
     if kinds == ["ByteLevel"] and last.get("use_regex", True):
         words = ByteLevelWords(add_prefix_space=last.get("add_prefix_space", True))
@@ -130,9 +120,9 @@ def _pipeline(normalizer: Any, part: Part | None, model: Any, trim: BlankTrimmer
     ):
         words = ByteLevelWords(pattern=parts[0]["pattern"]["Regex"])
     else:
-        words = WordChain([step for each in parts for step in found_in(PRE_TOKENIZERS, each, "pre-tokenizer")(each)])
-        if trim is None:
-            return ChainPipeline(normalizer, words, model)
+        steps = [step for each in parts for step in found_in(PRE_TOKENIZERS, each, "pre-tokenizer")(each)]
+        words = WordChain(steps, trim)
+        return ChainPipeline(normalizer, words, model) if trim is None else assembled(normalizer, words, model)
     words.trim = trim
     return assembled(normalizer, words, model)
 
@@ -154,20 +144,28 @@ def _model(part: Part, byte_level: bool) -> tuple[dict[str, int], Any]:
 def _processor(part: Part | None) -> tuple[Template, BlankTrimmer | None]:
     template, trim = Template(), None
     for each in _parts(part, "post-processor", "processors"):
-        kind = each.get("type")
-        if kind == "TemplateProcessing":
-            template = Template.of(_places(each["single"], each), _places(each["pair"], each))
-        elif kind in ("RobertaProcessing", "BertProcessing"):
-            first, last = TemplatePiece(0, token=each["cls"][0]), TemplatePiece(0, token=each["sep"][0])
-            other = int(kind == "BertProcessing")
-            text, pair, end = TemplatePiece(0, 0), TemplatePiece(other, 1), TemplatePiece(other, token=each["sep"][0])
-            between = [last] if other else [last, last]
-            template = Template.of([first, text, last], [first, text, *between, pair, end])
-        elif kind != "ByteLevel":
-            found_in(PROCESSORS, each, "post-processor")
-        if kind in ("ByteLevel", "RobertaProcessing") and each.get("trim_offsets", True):
+        template = found_in(PROCESSORS, each, "post-processor")(each) or template
+        if each["type"] in _TRIMMING and each.get("trim_offsets", True):
             trim = BlankTrimmer(each.get("add_prefix_space", True))
     return template, trim
+
+
+def _framed(part: Part) -> list[TemplatePiece]:
+    return [TemplatePiece(0, token=part["cls"][0]), TemplatePiece(0, 0), TemplatePiece(0, token=part["sep"][0])]
+
+
+def _one_between(part: Part) -> Template:
+    single = _framed(part)
+    return Template.of(single, [*single, TemplatePiece(1, 1), TemplatePiece(1, token=part["sep"][0])])
+
+
+def _two_between(part: Part) -> Template:
+    single = _framed(part)
+    return Template.of(single, [*single, single[-1], TemplatePiece(0, 1), single[-1]])
+
+
+def _as_written(part: Part) -> Template:
+    return Template.of(_places(part["single"], part), _places(part["pair"], part))
 
 
 def _places(pieces: list[Part], part: Part) -> list[TemplatePiece]:
@@ -180,6 +178,13 @@ def _places(pieces: list[Part], part: Part) -> list[TemplatePiece]:
             tokens = part["special_tokens"][said["id"]]["tokens"]
             found += [TemplatePiece(said["type_id"], token=token) for token in tokens]
     return found
+
+
+PROCESSORS: dict[str, Callable[[Part], Template | None]] = {
+    "TemplateProcessing": _as_written, "BertProcessing": _one_between, "RobertaProcessing": _two_between,
+    "ByteLevel": lambda part: None,
+}
+_TRIMMING = ("ByteLevel", "RobertaProcessing")
 
 
 def _decoder(part: Part | None) -> DecoderChain:

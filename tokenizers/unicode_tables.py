@@ -26,6 +26,11 @@ class CodePoints:
     def __contains__(self, character: str) -> bool:
         return bisect_right(self._bounds, ord(character)) % 2 == 1
 
+    def characters(self) -> str:
+        """All of them, in their order."""
+        ranges = zip(self._bounds[::2], self._bounds[1::2], strict=True)
+        return "".join(chr(point) for first, behind in ranges for point in range(first, behind))
+
     def pattern(self, limit: int = 0x10FFFF) -> str:
         """The inside of a character class for `re`, of the code points up to `limit`."""
         return "".join(
@@ -35,6 +40,7 @@ class CodePoints:
 
 
 WHITE_SPACE = CodePoints("9-d 20 85 a0 1680 2000-200a 2028-2029 202f 205f 3000")
+SPACES = WHITE_SPACE.characters()
 
 # Blocks of ideographs which are words by themselves; kana and hangul are not.
 IDEOGRAPH = CodePoints("3400-4dbf 4e00-9fff f900-faff 20000-2a6df 2a700-2b73f 2b740-2b81f 2b920-2ceaf 2f800-2fa1f")

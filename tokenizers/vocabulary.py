@@ -10,6 +10,7 @@ from ..errors import TokenizerError, did_you_mean
 from .added_tokens import AddedToken, AddedVocabulary
 
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+EXTRA = ("extra_special_tokens", "additional_special_tokens")  # the name for others, and its older one
 
 
 class Vocabulary:
@@ -80,9 +81,9 @@ class Vocabulary:
         """Adds special tokens by role; `extra_special_tokens` (or `additional_special_tokens`) is a list of others,
         which replaces the one before. Returns how many were new or changed."""
         for key in tokens:
-            if key not in ROLES and key not in ("extra_special_tokens", "additional_special_tokens"):
+            if key not in (*ROLES, *EXTRA):
                 raise TokenizerError(
-                    f"`{key}` is no role of a special token", help=did_you_mean(key, (*ROLES, "extra_special_tokens"))
+                    f"`{key}` is no role of a special token", help=did_you_mean(key, (*ROLES, EXTRA[0]))
                 )
         added: list[AddedToken] = []
         for key, value in tokens.items():

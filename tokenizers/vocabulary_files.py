@@ -24,11 +24,10 @@ from typing import Any
 
 from ..errors import Diagnostic, Place, TokenizerError
 from .sentence_piece import SentencePieceFile
-from .unicode_tables import WHITE_SPACE
+from .unicode_tables import SPACES
 
-ROLES = ("vocab", "words", "merges", "dictionary", "model", "symbols", "json")
+FILE_ROLES = ("vocab", "words", "merges", "dictionary", "model", "symbols", "json")
 PARAMETERS = ("before", "after", "word_end", "limit", "header")
-_BLANKS = "".join(chr(point) for point in range(0x3001) if chr(point) in WHITE_SPACE)
 _VERSION = "#version"
 
 SymbolReader = Callable[[Path], Sequence[str]]
@@ -153,7 +152,7 @@ def _not_empty(pieces: list[str], path: Path) -> list[str]:
 
 def _lines(path: Path) -> list[str]:
     """White space at the end of a line does not count."""
-    return _not_empty([line.rstrip(_BLANKS) for line in _text_lines(path)], path)
+    return _not_empty([line.rstrip(SPACES) for line in _text_lines(path)], path)
 
 
 def _words(path: Path, files: Mapping[str, Any]) -> list[str]:

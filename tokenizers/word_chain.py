@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, groupby
 from typing import Protocol
 
-from .cache import Cache
+from .cache import LONGEST, Cache
 from .split_patterns import SplitPattern
+from .words import Trimmer
 
 #: A text, where its first own character stands in the whole, and how many characters before that were added.
 Piece = tuple[str, int, int]
 Match = tuple[int, int, bool]  # a stretch, and whether it is a delimiter
-_LONGEST = 64  # characters of a piece that is remembered; longer ones seldom come back
 
 
 class Step(Protocol):
@@ -28,12 +28,12 @@ class Step(Protocol):
 class WordChain:
     """Words are what the last step leaves. `trim`: what offsets leave out, as the byte-level way has it."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self.steps = list(steps)
+    def __init__(self, steps: Sequence[Step], trim: Trimmer | None = None) -> None:
+        self.steps, self.trim = list(steps), trim
         self._everywhere = bool(steps) and all(step.everywhere for step in steps)
         #: Whether what stands between blanks gives the same words wherever it stands.
         self.between_blanks = self._everywhere and self.steps[0].drops_blanks
-        self._later = Cache(self._of_piece, longest=_LONGEST)
+        self._later = Cache(self._of_piece, longest=LONGEST)
 
     def split(self, text: str, first: bool) -> list[str]:
         if not self._everywhere:
@@ -69,7 +69,7 @@ class WordChain:
         return pieces
 
 
-class Cut:
+class Split:
     """Cuts at what a pattern matches (`invert`: at what it does not). What becomes of the delimiters is `behavior`:
     removed, isolated, merged_with_previous, merged_with_next, contiguous."""
 
