@@ -39,13 +39,13 @@ def test_parity(case: Case, tmp_path) -> None:
     outputs = case.outputs or ("logits",)
     with torch.no_grad():
         expected = theirs(**case.inputs(), **everything)  # some change what they are given
-        assert_outputs(ours(**inputs, **everything), expected, (*outputs, *case.states), rows)
+        assert_outputs(ours(**inputs, **everything), expected, (*outputs, *case.states), rows, case.tolerance)
         fused = ours(**inputs)  # the kernels that run when nobody asks for attentions
-        assert_outputs(fused, expected, outputs[:1], rows)
+        assert_outputs(fused, expected, outputs[:1], rows, case.tolerance)
         if case.next is not None:
             mine = ours(**case.next(), **{name: fused[name] for name in case.carry})
             reference = theirs(**case.next(), **{name: expected[name] for name in case.carry})
-            assert_outputs(mine, reference, (*outputs, *case.carry), rows)
+            assert_outputs(mine, reference, (*outputs, *case.carry), rows, case.tolerance)
     assert fused.to_tuple()[0] is fused[0]
 
     if case.labels is not None:
@@ -101,6 +101,6 @@ def check_saved(case: Case, ours: mw.Model, theirs: torch.nn.Module, folder, exp
     assert set(info["missing_keys"]) <= case.dropped, info
     assert not info["unexpected_keys"] and not info["mismatched_keys"], info
     with torch.no_grad():
-        assert_outputs(again.eval()(**case.inputs()), expected, case.outputs[:1] or ("logits",), rows)
+        assert_outputs(again.eval()(**case.inputs()), expected, case.outputs[:1] or ("logits",), rows, case.tolerance)
     mine, reference = (transformers.AutoConfig.from_pretrained(folder / side) for side in ("ours", "theirs"))
     assert mine.architectures == [case.reference] and mine.num_labels == reference.num_labels
