@@ -79,7 +79,7 @@ INLINE void tile(const Product *p, const int rows, const int runs, const int typ
     for (; i + LANES <= to; i += LANES) {
         __m256 weights[6];
         for (int b = 0; b < runs; b++) weights[b] = load(w, b * apart + i, type);
-        if (runs == 3) {
+        if (runs == 3) { /* four rows or more */
             for (int b = 0; b < runs; b++) _mm_prefetch(ahead + b * apart * size, _MM_HINT_T0);
             ahead += share * size;
         }

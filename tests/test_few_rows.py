@@ -6,6 +6,8 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +28,14 @@ def test_it_is_there_where_it_can_be() -> None:
     if here not in [("Linux", "x86_64", "AVX2"), ("Linux", "x86_64", "AVX5")] or shutil.which("cc") is None:
         pytest.skip("another system, or no compiler")
     assert HAS_ONE and few_rows.THREADS is not None
+
+
+def test_one_that_was_built_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "_few_rows.so"
+    other.write_bytes(b"of another machine")
+    for found in (SimpleNamespace(origin=str(other)), SimpleNamespace(origin=None), None):
+        monkeypatch.setattr(few_rows, "find_spec", lambda name, found=found: found)
+        assert few_rows.kernel() is None
 
 
 @needs_kernel
