@@ -12,9 +12,10 @@ import torch
 from ..blocks import Head, registry
 from ..errors import SpecError, did_you_mean
 from .construct import Constructor, wanted
+from .heads import HeadRun
 from .language.resolve import Hparams
 from .language.spec import Spec
-from .model import HeadRun, Model
+from .model import Model
 from .ties import Tie, apply_ties, find_ties
 from .weights.mapping import Source, find_sources
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from ..blocks import Context, Embedding, Head, KeyValueCache, Part
 from ..errors import Diagnostic, UsageError, did_you_mean
 from .contexts import OF_DECODER, STATES, check_labels, context_of, decoder_context, encoded_before, inputs_of
+from .heads import HeadRun, run_heads, target_ids
 from .output import ModelOutput
 
 if TYPE_CHECKING:
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 
 #: How a call runs; every model takes these.
 SWITCHES = ("use_cache", "output_hidden_states", "output_attentions", "return_dict", "logits_to_keep")
-@dataclass(frozen=True, slots=True)
-class HeadRun:
-    """One head within a call, and what its outputs and labels are called there."""
-
-    name: str
-    rename: Mapping[str, str] = field(default_factory=dict)
-
-    def named(self, own: str) -> str:
-        return self.rename.get(own, own)
 
 
 class Config(SimpleNamespace):
@@ -150,7 +141,7 @@ class Model(nn.Module):
         encoded = self._encode(given, asked) if self.encoder_names else None
         context = self._context(given, asked) if encoded is None else decoder_context(given, asked, encoded)
         check_labels(labels)
-        context.target_ids = self._target_ids(labels)
+        context.target_ids = target_ids(self._targets, labels)
         if use_cache and context.past_key_values is None:
             if "past_key_values" not in self.inputs:
                 raise UsageError(f"{self.spec.name} has no key/value cache to use")
@@ -160,7 +151,10 @@ class Model(nn.Module):
         if isinstance(logits_to_keep, Tensor) or logits_to_keep:
             kept = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-logits_to_keep, None)
             outputs = {name: v[:, kept] if v.dim() == 3 else v for name, v in outputs.items()}
-        result = self._run_heads(outputs, context, labels) if self.runs else ModelOutput(**outputs)
+        if self.runs:
+            result = run_heads(self.heads, self.runs, outputs, context, labels, separate=self.separate)
+        else:
+            result = ModelOutput(**outputs)
         for name, values in context.collected.items():
             setattr(result, name if encoded is None or name not in STATES else f"decoder_{name}", tuple(values))
         result.past_key_values = context.past_key_values
@@ -206,32 +200,6 @@ class Model(nn.Module):
 
     def _context(self, given: Mapping[str, Any], asked: Mapping[str, bool]) -> Context:
         return context_of(given, asked, encodes=bool(self.encoder_names), choices=self.wants_choices)
-
-    def _run_heads(self, outputs: Mapping[str, Tensor], context: Context, labels: Mapping[str, Any]) -> ModelOutput:
-        found: dict[str, dict[str, Tensor | None]] = {}
-        for run in self.runs:
-            head = self.heads[run.name]
-            given = {own: labels.get(run.named(own)) for own in head.labels}
-            if self.separate:  # labels by head
-                given = {own: v.get(run.name) if isinstance(v, Mapping) else v for own, v in given.items()}
-            result = head(outputs[head.source], context, **given)
-            if context.choices is not None and not head.wants_choices:  # such a head has seen rows, not choices
-                rows = (-1, context.choices)
-                result = {own: v.unflatten(0, rows) if v is not None and v.dim() else v for own, v in result.items()}
-            found[run.name] = result
-        losses = [result["loss"] for result in found.values() if "loss" in result]
-        loss = sum(losses) if losses and all(loss is not None for loss in losses) else None
-        if self.separate:
-            return ModelOutput(loss=loss, heads=found)
-        named = {run.named(own): value for run in self.runs for own, value in found[run.name].items() if own != "loss"}
-        return ModelOutput(loss=loss, **named)
-
-    def _target_ids(self, labels: Mapping[str, Any]) -> Tensor | None:
-        """The labels that are the text to write, if there are any."""
-        for head, name in self._targets:
-            value = labels.get(name)
-            return value.get(head) if isinstance(value, Mapping) else value
-        return None
 
     def _inputs(self) -> tuple[str, ...]:
         """What the blocks read, by the names that a caller gives it."""
