@@ -65,11 +65,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"prefix_allowed_tokens_fn": lambda *, row: [3]}, r"is called with \(the prompt's number, what is written\)",
     ),
     "truth for ids": ({"prefix_allowed_tokens_fn": lambda row, text: [True]}, r"gave \[True\], not a list of ids"),
-    "more beams than memory": ({"num_beams": 10**12}, "no memory for num_beams = 1000000000000 with 2 prompts"),
-    "more beams than numbers": ({"num_beams": 10**30}, "no memory for num_beams = 10"),
-    "more texts than numbers": (
-        {"num_return_sequences": 10**30, "do_sample": True}, "no memory for num_return_sequences = 10",
-    ),
     "beyond the vocabulary": ({"prefix_allowed_tokens_fn": lambda row, text: [50]}, "ids from 0 to 49"),
     "no generator": ({"generator": 3}, "generator must be a torch.Generator"),
     "keys and values": ({"past_key_values": ()}, "generate says past_key_values itself"),
