@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import wraps
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -25,6 +27,23 @@ from .options import changed, whole
 WINDOW = 64
 
 
+def fitting(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A pipeline's call, with a UsageError for arguments that do not fit its signature."""
+    signature = inspect.signature(call)
+
+    @wraps(call)
+    def checked(self: Pipeline, *given: Any, **options: Any) -> Any:
+        try:
+            signature.bind(self, *given, **options)
+        except TypeError as error:
+            if not given and "inputs" not in options:
+                self.check_input(None, "the input")  # says what it must be
+            raise UsageError(f"{self.task.name}: {error}") from None
+        return call(self, *given, **options)
+
+    return checked
+
+
 class Pipeline(ABC):
     """A model and its tokenizer, made ready for a task. Called with an input it gives a result; with a list, a list;
     with any other iterable an iterator, which reads ahead no more than a window.
@@ -33,6 +52,10 @@ class Pipeline(ABC):
     """
 
     options_class: ClassVar[type]
+
+    def __init_subclass__(cls) -> None:
+        if "__call__" in vars(cls):
+            cls.__call__ = fitting(cls.__call__)
 
     def __init__(
         self, task: Task, model: Model, tokenizer: Tokenizer, *, batch_size: int = 8, progress: bool | None = None,
@@ -46,7 +69,8 @@ class Pipeline(ABC):
         self._inputs = [name for name in ("input_ids", "token_type_ids") if name in model.inputs]
         self.defaults = self.prepared(self.changed(self.options_class(), options))
 
-    def __call__(self, inputs: Any = None, *, batch_size: int | None = None, **options: Any) -> Any:
+    @fitting
+    def __call__(self, inputs: Any, *, batch_size: int | None = None, **options: Any) -> Any:
         """Results of one input, or of many. UsageError for what is no input of the task."""
         chosen = self.chosen(options)
         size = self.batch_size if batch_size is None else batch_size

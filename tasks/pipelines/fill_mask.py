@@ -29,7 +29,7 @@ class FillMask(Pipeline):
 
     options_class = FillMaskOptions
 
-    def __call__(self, inputs: Any = None, **options: Any) -> Any:
+    def __call__(self, inputs: Any, **options: Any) -> Any:
         result = super().__call__(inputs, **options)
         return result[0] if isinstance(inputs, list) and len(inputs) == 1 else result
 

@@ -27,7 +27,7 @@ class SentenceSimilarity(Pipeline):
 
     options_class = SentenceSimilarityOptions
 
-    def __call__(self, inputs: Any = None, sentences: Any = None, **options: Any) -> Any:
+    def __call__(self, inputs: Any, sentences: Any = None, **options: Any) -> Any:
         """`pipe(source, sentences)` is the mapping in short."""
         if sentences is not None:
             inputs = {"source_sentence": inputs, "sentences": sentences}

@@ -34,7 +34,7 @@ class TextClassification(Pipeline):
 
     options_class = TextClassificationOptions
 
-    def __call__(self, inputs: Any = None, **options: Any) -> Any:
+    def __call__(self, inputs: Any, **options: Any) -> Any:
         result = super().__call__(inputs, **options)
         return [result] if isinstance(inputs, str) and "top_k" not in options else result
 

@@ -19,7 +19,7 @@ class TextToText(Generating):
     usual: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "num_beams": 4}
     named: ClassVar[str] = "generated"
 
-    def __call__(self, inputs: Any = None, **options: Any) -> Any:
+    def __call__(self, inputs: Any, **options: Any) -> Any:
         result = super().__call__(inputs, **options)
         if isinstance(inputs, list | tuple) and all(len(one) == 1 for one in result):
             return [one[0] for one in result]

@@ -32,7 +32,7 @@ class TokenClassification(Pipeline):
 
     options_class = TokenClassificationOptions
 
-    def __call__(self, inputs: Any = None, **options: Any) -> Any:
+    def __call__(self, inputs: Any, **options: Any) -> Any:
         split = options.get("is_split_into_words", self.defaults.is_split_into_words)
         if split and isinstance(inputs, list | tuple) and inputs and all(isinstance(word, str) for word in inputs):
             return super().__call__([inputs], **options)

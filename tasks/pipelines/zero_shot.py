@@ -26,7 +26,7 @@ class ZeroShotClassification(Pipeline):
 
     options_class = ZeroShotOptions
 
-    def __call__(self, inputs: Any = None, candidate_labels: Any = None, **options: Any) -> Any:
+    def __call__(self, inputs: Any, candidate_labels: Any = None, **options: Any) -> Any:
         if candidate_labels is not None:
             options["candidate_labels"] = candidate_labels
         if options.get("candidate_labels", self.defaults.candidate_labels) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,26 @@ def test_nothing_is_no_input(pipe: tuple[str, str]) -> None:
     options = {"candidate_labels": ["a"]} if pipe == SHOTS else {}
     with pytest.raises(mw.UsageError, match="the input is None"):
         made(*pipe)(**options)
+
+
+def test_calls_that_do_not_fit() -> None:
+    for pipe, given, options, message in (
+        (CLASSES, ("a", "b"), {}, "text-classification: too many positional arguments"),
+        (VECTORS, ("a", "b"), {}, "feature-extraction: too many positional arguments"),
+        (ALIKE, ("a",), {"inputs": "b"}, "multiple values for argument 'inputs'"),
+        (ALIKE, (), {"sentences": ["a"]}, 'it must be {"source_sentence": …, "sentences": …}'),
+    ):
+        with pytest.raises(mw.UsageError) as caught:
+            made(*pipe)(*given, **options)
+        assert message in str(caught.value) and len(caught.value.diagnostics) == 1
+
+
+@pytest.mark.parametrize("pipe", [CLASSES, TAGS, WORDS, SHOTS, VECTORS, ALIKE, ("summarization", "t5_text"),
+                                  ("text-generation", "gpt2_text")], ids=str)  # fmt: skip
+def test_a_signature_says_what_is_needed(pipe: tuple[str, str]) -> None:
+    first, *others = inspect.signature(made(*pipe)).parameters.values()
+    assert first.name == "inputs" and first.default is first.empty
+    assert all(other.default is not other.empty or other.kind is other.VAR_KEYWORD for other in others)
 
 
 def test_a_question_needs_its_context() -> None:
