@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .base import Context, Embedding, Head
-from .embeddings import Lookup
+from .base import Context, Head
+from .embeddings import Lookup, Table
 from .leaf import begin
 from .linear import Linear, linear
 from .registry import Block, BlockError, Range, Size, register
@@ -68,7 +68,7 @@ class Projection(Block, nn.Module):
 
 
 @register("adaptive_lookup")
-class AdaptiveLookup(Embedding):
+class AdaptiveLookup(Table):
     """Token vectors that are narrower in later clusters, projected to one width.
     Paper: Baevski and Auli 2019, arXiv:1809.10853. *Shape:* -> [B, L, hidden_size].
 
@@ -87,6 +87,7 @@ class AdaptiveLookup(Embedding):
         self, *, size: Size, width: Size, hidden_size: Size, cutoffs: list[int], divisor: Size = 1, scale: float = 1.0
     ) -> None:
         super().__init__()
+        self.size = size
         tables = cluster_tables(size, width, cutoffs, divisor)
         self.starts = [start for start, _ in cluster_bounds(size, cutoffs)] if divisor > 1 else [0]
         self.tables = nn.ModuleList(Lookup(rows, columns) for rows, columns in tables)
@@ -94,16 +95,17 @@ class AdaptiveLookup(Embedding):
         self.projections = nn.ModuleList(Projection(hidden_size, columns) for _, columns in tables if projected)
         self.scale = scale
 
-    def forward(self, context: Context) -> Tensor:
+    def vectors(self, context: Context) -> Tensor:
         if context.inputs_embeds is not None:
             return context.inputs_embeds
         ids = context.input_ids
         if not self.projections:
             return self.tables[0].rows(ids) * self.scale
         # Every table answers for every id, zero where the id is another cluster's: no shape depends on the data.
+        cluster = sum(((ids >= start).long() for start in self.starts[1:]), torch.zeros_like(ids))
         narrow = []
-        for start, table in zip(self.starts, self.tables, strict=True):
-            inside = (ids >= start) & (ids < start + table.weight.shape[0])
+        for number, (start, table) in enumerate(zip(self.starts, self.tables, strict=True)):
+            inside = cluster == number
             narrow.append(table.rows(torch.where(inside, ids - start, 0)) * inside[..., None])
         weight = torch.cat([projection.weight for projection in self.projections], dim=-1)
         return linear(torch.cat(narrow, dim=-1), weight) * self.scale

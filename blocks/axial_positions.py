@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .base import Context, Embedding, positions
-from .embeddings import Lookup
+from .base import Context, positions
+from .embeddings import Lookup, Table
 from .registry import BlockError, Probability, Size, register
 
 
@@ -26,7 +26,7 @@ class Axis(Lookup):
 
 
 @register("axial_position_lookup")
-class AxialPositionLookup(Embedding):
+class AxialPositionLookup(Table):
     """Vectors of positions, each the one of its row beside the one of its column: rows · columns positions from rows +
     columns vectors. Paper: Kitaev et al. 2020, arXiv:2001.04451; Ho et al. 2019, arXiv:1912.12180.
     *Shape:* -> [B or 1, L, width].
@@ -42,6 +42,7 @@ class AxialPositionLookup(Embedding):
     """
 
     reads: ClassVar = frozenset({"input_ids", "inputs_embeds", "position_ids"})
+    ids: ClassVar = "position_ids"
 
     def __init__(
         self, *, shape: list[Size], widths: list[Size], width: Size, std: float = 1.0, dropout: Probability = 0.0
@@ -54,14 +55,14 @@ class AxialPositionLookup(Embedding):
             message = f"vectors of {widths[0]} + {widths[1]} values, where {width} are wanted"
             raise BlockError(message, "width", "widths")
         self.rows, self.columns = shape
-        self.longest = self.rows * self.columns
+        self.longest = self.size = self.rows * self.columns
         self.row = Axis(shape[0], widths[0], std)
         self.column = Axis(shape[1], widths[1], std)
         self.dropout = dropout
 
-    def forward(self, context: Context) -> Tensor:
+    def vectors(self, context: Context) -> Tensor:
         given = context.input_ids if context.inputs_embeds is None else context.inputs_embeds
-        length, grid = given.shape[1], self.rows * self.columns
+        length, grid = given.shape[1], self.size
         size = f"the model has {self.rows} x {self.columns} = {grid} positions"
         if length > grid:
             own = context.unpadded_length

@@ -83,6 +83,10 @@ class Context:
         """Whether attention sees all places of a cache of fixed size, filled or not."""
         return isinstance(self.past_length, Tensor)
 
+    def called(self, field: str) -> str:
+        """The caller's name of a field."""
+        return self.names.get(field, field)
+
     def collect(self, name: str, value: Tensor | tuple[Tensor, ...]) -> None:
         """Append to the output tuple `name` (hidden_states, attentions, cross_attentions, mems)."""
         self.collected.setdefault(name, []).append(value)

@@ -15,7 +15,33 @@ from .positions import check_pairs, sinusoids
 from .registry import BlockError, Count, Probability, Size, register
 
 
-class Lookup(Embedding):
+class Table(Embedding):
+    """Vectors by ids, of which there are so many. BlockError for an id beyond them."""
+
+    ids: ClassVar[str] = "input_ids"  # the field of the context that holds the ids
+    size: int  # ids are 0 to size - 1
+
+    def forward(self, context: Context) -> Tensor | None:
+        try:
+            return self.vectors(context)
+        except IndexError:
+            ids = getattr(context, self.ids)
+            if ids is None or not ids.numel() or 0 <= ids.min() <= ids.max() < self.size:
+                raise
+            raise self._beyond(ids, context.called(self.ids)) from None
+
+    def vectors(self, context: Context) -> Tensor | None:
+        """IndexError for an id beyond the table, where that can be told without waiting for a device."""
+
+    def _beyond(self, ids: Tensor, name: str) -> BlockError:
+        low, high = int(ids.min()), int(ids.max())
+        return BlockError(
+            f"{name} has {low if low < 0 else high}, but the model's table for it has rows 0 to {self.size - 1}", name,
+            help="is the tokenizer another model's?" if name.endswith("input_ids") else None,
+        )  # fmt: skip
+
+
+class Lookup(Table):
     """A table of vectors, [size, width]."""
 
     leaf = "lookup"
@@ -35,20 +61,13 @@ class Lookup(Embedding):
             with torch.no_grad():
                 self.weight[self.padding_id].zero_()
 
-    def rows(self, ids: Tensor, context: Context | None = None, field: str = "input_ids") -> Tensor:
-        """[...] -> [..., width]. The padding row gets no gradient. BlockError if an id, which is of that field of the
-        context, has no row."""
-        try:
-            return F.embedding(ids, self.weight, self.padding_id)
-        except IndexError:
-            raise self._beyond(ids, field if context is None else context.names.get(field, field)) from None
+    @property
+    def size(self) -> int:
+        return self.weight.shape[0]
 
-    def _beyond(self, ids: Tensor, name: str) -> BlockError:
-        low, high = int(ids.min()), int(ids.max())
-        return BlockError(
-            f"{name} has {low if low < 0 else high}, but the model's table for it has rows 0 to {len(self.weight) - 1}",
-            name, help="is the tokenizer another model's?" if name.endswith("input_ids") else None,
-        )  # fmt: skip
+    def rows(self, ids: Tensor) -> Tensor:
+        """[...] -> [..., width]. The padding row gets no gradient."""
+        return F.embedding(ids, self.weight, self.padding_id)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
@@ -84,14 +103,14 @@ class TokenLookup(Lookup):
         self.scale_given = scale_given
         self.dropout = dropout
 
-    def forward(self, context: Context) -> Tensor:
+    def vectors(self, context: Context) -> Tensor:
         return F.dropout(self._vectors(context), self.dropout, self.training)
 
     def _vectors(self, context: Context) -> Tensor:
         given = context.inputs_embeds
         if given is None and context.input_ids is None:
             raise BlockError("no token ids and no vectors in their place", "input_ids")
-        rows = self.rows(context.input_ids, context) if given is None else given
+        rows = self.rows(context.input_ids) if given is None else given
         return rows if self.scale == 1.0 or (given is not None and not self.scale_given) else rows * self.scale
 
 
@@ -112,6 +131,7 @@ class PositionLookup(Lookup):
     """
 
     reads: ClassVar = frozenset({"position_ids"})
+    ids: ClassVar = "position_ids"
 
     def __init__(
         self,
@@ -141,19 +161,19 @@ class PositionLookup(Lookup):
             with torch.no_grad():
                 self.weight.copy_(table)
 
-    def forward(self, context: Context) -> Tensor:
+    def vectors(self, context: Context) -> Tensor:
         return F.dropout(self._vectors(context), self.dropout, self.training)
 
     def _vectors(self, context: Context) -> Tensor:
         given = context.input_ids if context.inputs_embeds is None else context.inputs_embeds
-        length, room = given.shape[1], self.weight.shape[0] - self.offset
+        length, room = given.shape[1], self.size - self.offset
         if context.position_ids is None and not context.fixed and context.past_length + length > room:
             raise BlockError(
                 f"a sequence of {context.past_length + length} tokens, but the model has {room} positions",
                 "input_ids", help="truncate the text: tokenizer(…, truncation=True)",
             )  # fmt: skip
         if context.position_ids is not None:
-            return self.rows(context.position_ids, context, "position_ids")
+            return self.rows(context.position_ids)
         if self.padding_id is None or context.inputs_embeds is not None:
             return self.rows(positions(context, length, given.device) + self.offset)
         real = context.input_ids != self.padding_id
@@ -174,6 +194,7 @@ class SegmentLookup(Lookup):
     """
 
     reads: ClassVar = frozenset({"token_type_ids"})
+    ids: ClassVar = "token_type_ids"
 
     def __init__(
         self,
@@ -188,11 +209,11 @@ class SegmentLookup(Lookup):
         self.optional = optional
         self.scale = scale
 
-    def forward(self, context: Context) -> Tensor | None:
+    def vectors(self, context: Context) -> Tensor | None:
         if context.token_type_ids is None and self.optional:
             return None
         ids = context.token_type_ids
-        rows = self.weight[:1] if ids is None else self.rows(ids, context, "token_type_ids")
+        rows = self.weight[:1] if ids is None else self.rows(ids)
         return rows if self.scale == 1.0 else rows * self.scale
 
 
@@ -207,14 +228,15 @@ class LanguageLookup(Lookup):
     """
 
     reads: ClassVar = frozenset({"langs"})
+    ids: ClassVar = "langs"
 
     def __init__(self, *, size: Size, width: Size) -> None:
         super().__init__(size, width)
         if size == 1:
             self.weight = None
 
-    def forward(self, context: Context) -> Tensor | None:
-        return None if context.langs is None or self.weight is None else self.rows(context.langs, context, "langs")
+    def vectors(self, context: Context) -> Tensor | None:
+        return None if context.langs is None or self.weight is None else self.rows(context.langs)
 
 
 @register("sum_embeddings")

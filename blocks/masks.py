@@ -55,7 +55,7 @@ def _rule(
 
 
 def _given(context: Context, field: str, hidden: Tensor, keys: int) -> Tensor | None:
-    mask, name = getattr(context, field), context.names.get(field, field)
+    mask, name = getattr(context, field), context.called(field)
     if mask is None:
         return None
     if mask.dim() not in (2, 3, 4):

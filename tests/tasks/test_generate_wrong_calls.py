@@ -144,26 +144,6 @@ def test_wrong_tensors_are_one_error(name: str, model: mw.Model) -> None:
         model.generate(None if "inputs_embeds" in inputs else ids(), max_new_tokens=2, **inputs, **QUIET)
 
 
-@pytest.mark.parametrize("spec", ["bert", "roberta", "electra", "distilbert", "gpt2", "bart"])
-def test_ids_beyond_a_table(spec: str) -> None:
-    """The caller's name of the input, the number, and what there is."""
-    sizes = TINY | ({} if spec == "gpt2" else {"intermediate_size": 20})
-    model = mw.build(spec, **sizes, **({"embedding_size": 8} if spec == "electra" else {}))
-    decodes = {"decoder_input_ids": ids()} if spec == "bart" else {}
-    rows = model.embeddings.position.weight.shape[0] if spec != "bart" else 42
-    for name, value, message in (
-        ("position_ids", rows, f"position_ids has {rows}, but the model's table for it has rows 0 to {rows - 1}"),
-        ("position_ids", -1, "position_ids has -1"), ("token_type_ids", 60, "token_type_ids has 60"),
-        ("decoder_position_ids", 60, "decoder_position_ids has 60"),
-    ):  # fmt: skip
-        if name in model.inputs:
-            with pytest.raises(mw.UsageError, match=message):
-                model(ids(), **{name: torch.full((2, 5), value)}, **decodes)
-    with pytest.raises(mw.UsageError, match="input_ids has 50, .* rows 0 to 49") as caught:
-        model(torch.full((2, 5), 50), **decodes)
-    assert "another model's" in str(caught.value)
-
-
 @pytest.mark.parametrize("labels", [torch.tensor(1), 1, [1, 1]], ids=str)
 def test_labels_that_belong_to_no_text(labels: Any, model: mw.Model) -> None:
     with pytest.raises(mw.UsageError, match="labels must be a tensor with numbers of each text"):
