@@ -62,18 +62,6 @@ def decoder_context(given: Mapping[str, Any], asked: Mapping[str, bool], encoded
     return context
 
 
-def check_labels(labels: Mapping[str, Any]) -> None:
-    """UsageError for labels, or labels by head, that are no numbers of texts or tokens."""
-    for name, given in labels.items():
-        for one in given.values() if isinstance(given, Mapping) else (given,):
-            if one is not None and (not isinstance(one, Tensor) or not one.dim()):
-                what = "a tensor of shape []" if isinstance(one, Tensor) else type(one).__name__
-                raise UsageError(
-                    f"{name} must be a tensor with numbers of each text, not {what}",
-                    help="torch.tensor([…]), [batch] or [batch, length]",
-                )
-
-
 def inputs_of(modules: Iterable[nn.Module]) -> tuple[str, ...]:
     """The inputs that modules, and those within them, read."""
     read = {name for module in modules for inner in module.modules() for name in getattr(inner, "reads", ())}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from ..blocks import Context, Head
+from ..errors import UsageError, did_you_mean
 from .output import ModelOutput
 
 
@@ -22,16 +23,22 @@ class HeadRun:
     def named(self, own: str) -> str:
         return self.rename.get(own, own)
 
+    def called(self, own: str, by_head: bool) -> str:
+        """The labels of this head, for messages."""
+        return f'{self.named(own)}["{self.name}"]' if by_head else self.named(own)
+
 
 def run_heads(
-    heads: Mapping[str, Head], runs: Iterable[HeadRun], outputs: Mapping[str, Tensor], context: Context,
+    heads: Mapping[str, Head], runs: Sequence[HeadRun], outputs: Mapping[str, Tensor], context: Context,
     labels: Mapping[str, Any], *, separate: bool,
 ) -> ModelOutput:
     """What heads make of the outputs of a body. `separate`: each keeps its outputs to itself, and labels may be given
     by head."""
     found: dict[str, dict[str, Tensor | None]] = {}
+    names = context.names
     for run in runs:
         head = heads[run.name]
+        context.names = {**names, **{own: run.called(own, separate) for own in head.labels}}
         given = {own: labels.get(run.named(own)) for own in head.labels}
         if separate:  # labels by head
             given = {own: v.get(run.name) if isinstance(v, Mapping) else v for own, v in given.items()}
@@ -48,9 +55,30 @@ def run_heads(
     return ModelOutput(loss=loss, **named)
 
 
-def target_ids(targets: Iterable[tuple[str, str]], labels: Mapping[str, Any]) -> Tensor | None:
-    """The labels that are the text to write, if there are any. `targets`: heads, and the names of such labels."""
-    for head, name in targets:
-        value = labels.get(name)
-        return value.get(head) if isinstance(value, Mapping) else value
-    return None
+def check_labels(labels: Mapping[str, Any], runs: Sequence[HeadRun], *, separate: bool) -> None:
+    """UsageError for labels, or labels by head, that are no numbers of texts or tokens, or of heads that are not
+    there. Whether they fit is for each head to say."""
+    heads = [run.name for run in runs]
+    for name, given in labels.items():
+        by_head = isinstance(given, Mapping)
+        if by_head and not separate:
+            raise UsageError(f"{name} by head are for a model of several heads", help=f"{name}=torch.tensor([…])")
+        for head in given if by_head else ():
+            if head not in heads:
+                raise UsageError(f"{name} for `{head}`, which is no head here", help=did_you_mean(str(head), heads))
+        for one in given.values() if by_head else (given,):
+            if one is not None and (not isinstance(one, Tensor) or not one.dim()):
+                what = "a tensor of shape []" if isinstance(one, Tensor) else type(one).__name__
+                raise UsageError(
+                    f"{name} must be a tensor with numbers of each text, not {what}",
+                    help="torch.tensor([…]), [batch] or [batch, length]",
+                )
+
+
+def give_target(context: Context, target: tuple[HeadRun, str], labels: Mapping[str, Any], *, separate: bool) -> None:
+    """The labels that are the text to write, if there are any, for the blocks to read. `target`: the head that has
+    such labels, and its name of them."""
+    run, own = target
+    value = labels.get(run.named(own))
+    context.target_ids = value.get(run.name) if isinstance(value, Mapping) else value
+    context.names = {**context.names, "target_ids": run.called(own, separate)}

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ..blocks import Context, Embedding, Head, KeyValueCache, Part
 from ..errors import Diagnostic, UsageError, did_you_mean
-from .contexts import OF_DECODER, STATES, check_labels, context_of, decoder_context, encoded_before, inputs_of
-from .heads import HeadRun, run_heads, target_ids
+from .contexts import OF_DECODER, STATES, context_of, decoder_context, encoded_before, inputs_of
+from .heads import HeadRun, check_labels, give_target, run_heads
 from .output import ModelOutput
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Model(nn.Module):
         self.inputs = self._inputs()
         self.labels = tuple(dict.fromkeys(run.named(own) for run in runs for own in self.heads[run.name].labels))
         self.wants_choices = any(self.heads[run.name].wants_choices for run in runs)
-        self._targets = tuple((run.name, run.named(target)) for run in runs if (target := self.heads[run.name].target))
+        self._target = next(((run, target) for run in runs if (target := self.heads[run.name].target)), None)
 
     def forward(
         self,
@@ -140,8 +140,9 @@ class Model(nn.Module):
 
         encoded = self._encode(given, asked) if self.encoder_names else None
         context = self._context(given, asked) if encoded is None else decoder_context(given, asked, encoded)
-        check_labels(labels)
-        context.target_ids = target_ids(self._targets, labels)
+        check_labels(labels, self.runs, separate=self.separate)
+        if self._target is not None:
+            give_target(context, self._target, labels, separate=self.separate)
         if use_cache and context.past_key_values is None:
             if "past_key_values" not in self.inputs:
                 raise UsageError(f"{self.spec.name} has no key/value cache to use")

@@ -8,11 +8,13 @@ from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .base import Context, Head
 from .embeddings import Lookup, Table
 from .leaf import begin
 from .linear import Linear, linear
+from .losses import IGNORED, classes, within
 from .registry import Block, BlockError, Range, Size, register
 
 Divisor = Annotated[float, Range(1, 2**28)]
@@ -152,26 +154,32 @@ class AdaptiveSoftmaxHead(Head):
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
         if labels is None:
             return {"logits": self.log_probabilities(hidden)}
-        targets = labels[:, 1:]
-        losses = self.losses(hidden[:, :-1].flatten(0, 1), targets.flatten()).view_as(targets)
-        return {"loss": losses.sum() / (targets != -100).sum(), "losses": losses, "logits": None}
+        name = context.called("labels")
+        targets = classes(labels, hidden.shape[:-1], name, "token")[:, 1:]
+        try:
+            losses = self.losses(hidden[:, :-1].flatten(0, 1), targets.flatten()).view_as(targets)
+        except IndexError:
+            within(targets, self.bounds[-1][1], name)
+            raise
+        return {"loss": losses.sum() / (targets != IGNORED).sum(), "losses": losses, "logits": None}
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """[..., D] -> [..., vocab_size]."""
         return log_probabilities(self.bounds, lambda cluster: self._scores(hidden, cluster))
 
     def losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Negative log probabilities. *Shape:* [N, D], [N] -> [N]; 0 where the target is -100."""
+        """Negative log probabilities. *Shape:* [N, D], [N] -> [N]; 0 where the target is -100. IndexError for others
+        that are no tokens."""
         first = self.bounds[0][1]
         head = self._scores(hidden, 0).log_softmax(dim=-1)
-        cluster_of = sum((targets >= start).long() for start, _ in self.bounds[1:]) if self.bounds[1:] else 0
+        cluster_of = sum((targets >= end).long() for _, end in self.bounds)
         column = torch.where(targets < first, targets, first - 1 + cluster_of)
-        total = head.gather(1, column.clamp(min=0)[:, None]).squeeze(1)
+        losses = F.nll_loss(head, column, ignore_index=IGNORED, reduction="none")
         for cluster, (start, end) in enumerate(self.bounds[1:], start=1):
             rows = ((targets >= start) & (targets < end)).nonzero().squeeze(1)
             tail = self._scores(hidden[rows], cluster).log_softmax(dim=-1)
-            total = total.index_add(0, rows, tail.gather(1, (targets[rows] - start)[:, None]).squeeze(1))
-        return -total * (targets != -100)
+            losses = losses.index_add(0, rows, tail.gather(1, (targets[rows] - start)[:, None]).squeeze(1), alpha=-1)
+        return losses
 
     def _scores(self, hidden: Tensor, cluster: int) -> Tensor:
         """[..., D] -> [..., words of the cluster]; behind the first cluster's, an entry for each other cluster."""

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from .base import Context, Head, Norm
 from .linear import Linear, linear
+from .losses import truths
 from .registry import BlockError, Size, register
-from .task_heads import span_loss
+from .task_heads import span_loss, span_positions
 
 
 @register("beam_question_answering_head")
@@ -60,12 +61,14 @@ class BeamQuestionAnsweringHead(Head):
         scores = self._hide(self.start(hidden), context).squeeze(-1)
         if start_positions is None or end_positions is None:
             return self._search(hidden, scores, context)
-        known = _at(hidden, start_positions.flatten().clamp(0, hidden.shape[1] - 1))
+        starts, stops = span_positions(context, hidden.shape[0], start_positions, end_positions)
+        known = _at(hidden, starts.clamp(0, hidden.shape[1] - 1))
         ends = self._end_scores(hidden, known[:, None], context).squeeze(-1)
-        loss = span_loss(scores, ends, start_positions, end_positions)
+        loss = span_loss(scores, ends, starts, stops)
         if is_impossible is not None and context.cls_index is not None:
             absent = self._absent(hidden, known, context)
-            loss = loss + F.binary_cross_entropy_with_logits(absent, is_impossible.flatten().to(absent.dtype)) / 2
+            wanted = truths(is_impossible, absent, context.called("is_impossible"), "text")
+            loss = loss + F.binary_cross_entropy_with_logits(absent, wanted) / 2
         return {"loss": loss}
 
     def _search(self, hidden: Tensor, scores: Tensor, context: Context) -> dict[str, Tensor | None]:

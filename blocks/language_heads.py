@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .activation import ACTIVATIONS, Activation
 from .adaptive import ClusteredProjection, Divisor
 from .base import Context, Head, Norm
 from .feed_forward import in_chunks
 from .linear import Linear
+from .losses import cross_entropy
 from .registry import Count, Size, register
 
 
@@ -78,8 +78,7 @@ class LanguageModelHead(Head):
         logits = in_chunks(self._scores, hidden, self.chunk_size)
         if labels is None:
             return {"loss": None, "logits": logits}
-        scores, targets = (logits[:, :-1], labels[..., 1:]) if self.shift else (logits, labels)
-        return {"loss": F.cross_entropy(scores.flatten(0, 1), targets.flatten()), "logits": logits}
+        return {"loss": cross_entropy(logits, labels, context.called("labels"), shift=self.shift), "logits": logits}
 
     def _scores(self, hidden: Tensor) -> Tensor:
         states = self.norm(self.activation(self.dense(hidden)))
@@ -104,4 +103,5 @@ class NextSentenceHead(Head):
 
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
         logits = self.projection(hidden)
-        return {"loss": None if labels is None else F.cross_entropy(logits, labels.flatten()), "logits": logits}
+        loss = None if labels is None else cross_entropy(logits, labels, context.called("labels"))
+        return {"loss": loss, "logits": logits}

@@ -11,14 +11,15 @@ from torch.nn import functional as F
 from .activation import ACTIVATIONS, Activation
 from .base import Context, Head, Pooler
 from .linear import Linear
+from .losses import IGNORED, classes, cross_entropy, fitting, truths
 from .registry import Probability, Size, register
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
-def classification_loss(logits: Tensor, labels: Tensor, problem_type: ProblemType | None) -> Tensor:
+def classification_loss(logits: Tensor, labels: Tensor, problem_type: ProblemType | None, name: str) -> Tensor:
     """Mean loss of logits [B, C]. Without a type: one column is a regression, integer labels are classes, others
-    several labels at once.
+    several labels at once. BlockError for labels, which the caller calls `name`, that do not fit.
 
     Labels: [B] numbers or [B, C] (regression), [B] classes (single label), [B, C] of 0 and 1 (multi-label).
     """
@@ -29,10 +30,13 @@ def classification_loss(logits: Tensor, labels: Tensor, problem_type: ProblemTyp
             whole = not labels.dtype.is_floating_point
             problem_type = "single_label_classification" if whole else "multi_label_classification"
     if problem_type == "regression":
-        return F.mse_loss(logits.squeeze(-1), labels.view_as(logits.squeeze(-1)).to(logits.dtype))
+        logits = logits.squeeze(-1)
+        each = "text" if logits.dim() == 1 else "number of each text"
+        return F.mse_loss(logits, fitting(labels, logits.shape, name, each).to(logits.dtype))
     if problem_type == "single_label_classification":
-        return F.cross_entropy(logits, labels.flatten())
-    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        return cross_entropy(logits, labels, name)
+    one = "labels that are classes, one a text, are whole numbers: labels.long()"
+    return F.binary_cross_entropy_with_logits(logits, truths(labels, logits, name, "class of each text", one))
 
 
 class PooledHead(Head):
@@ -83,7 +87,8 @@ class SequenceClassificationHead(PooledHead):
 
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
         logits = self.projection(self.pooled(hidden, context))
-        loss = None if labels is None else classification_loss(logits, labels, self.problem_type)
+        name = context.called("labels")
+        loss = None if labels is None else classification_loss(logits, labels, self.problem_type, name)
         return {"loss": loss, "logits": logits}
 
 
@@ -104,7 +109,7 @@ class TokenClassificationHead(Head):
 
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
         logits = self.projection(F.dropout(hidden, self.dropout, self.training))
-        loss = None if labels is None else F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        loss = None if labels is None else cross_entropy(logits, labels, context.called("labels"))
         return {"loss": loss, "logits": logits}
 
 
@@ -133,18 +138,27 @@ class ReplacedTokenHead(Head):
         logits = self.projection(self.activation(self.dense(hidden))).squeeze(-1)
         if labels is None:
             return {"loss": None, "logits": logits}
-        counts = labels != -100
+        name = context.called("labels")
+        labels = fitting(labels, logits.shape, name, "token")
+        counts = labels != IGNORED
+        labels = truths(labels.masked_fill(~counts, 0), logits, name, "token")
         if context.attention_mask is not None and context.attention_mask.dim() == 2:
             counts = counts & (context.attention_mask != 0)
-        losses = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+        losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         return {"loss": torch.where(counts, losses, 0).sum() / counts.sum(), "logits": logits}
+
+
+def span_positions(context: Context, texts: int, *positions: Tensor) -> list[Tensor]:
+    """Starts and ends of answers, one for each text, [B]. BlockError."""
+    names = ("start_positions", "end_positions")
+    return [classes(p, (texts,), context.called(own), "text") for own, p in zip(names, positions, strict=True)]
 
 
 def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:
     """Mean cross entropy of both ends, without positions outside the text. *Shape:* scores [B, L], positions [B]."""
     outside = start.shape[1]
     losses = [
-        F.cross_entropy(scores, positions.flatten().clamp(0, outside), ignore_index=outside)
+        F.cross_entropy(scores, positions.clamp(0, outside), ignore_index=outside)
         for scores, positions in ((start, start_positions), (end, end_positions))
     ]
     return (losses[0] + losses[1]) / 2
@@ -178,7 +192,7 @@ class QuestionAnsweringHead(Head):
         start, end = self.projection(F.dropout(hidden, self.dropout, self.training)).unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = span_loss(start, end, start_positions, end_positions)
+            loss = span_loss(start, end, *span_positions(context, start.shape[0], start_positions, end_positions))
         return {"loss": loss, "start_logits": start.contiguous(), "end_logits": end.contiguous()}
 
 
@@ -202,7 +216,8 @@ class MultipleChoiceHead(PooledHead):
     def forward(self, hidden: Tensor, context: Context, labels: Tensor | None = None) -> dict[str, Tensor | None]:
         scores = self.projection(self.pooled(hidden, context))
         logits = scores.view(-1, context.choices or 1)
-        return {"loss": None if labels is None else F.cross_entropy(logits, labels.flatten()), "logits": logits}
+        loss = None if labels is None else cross_entropy(logits, labels, context.called("labels"))
+        return {"loss": loss, "logits": logits}
 
 
 @register("choice_head")
@@ -229,5 +244,7 @@ class ChoiceHead(Head):
         chosen = hidden[torch.arange(len(hidden), device=hidden.device), at]
         scores = self.projection(F.dropout(chosen, self.dropout, self.training))
         logits = scores.view(-1, context.choices) if context.choices is not None else scores.squeeze(-1)
-        loss = None if mc_labels is None else F.cross_entropy(logits.view(-1, logits.shape[-1]), mc_labels.flatten())
+        if mc_labels is None:
+            return {"mc_loss": None, "mc_logits": logits}
+        loss = cross_entropy(logits.view(-1, logits.shape[-1]), mc_labels, context.called("mc_labels"))
         return {"mc_loss": loss, "mc_logits": logits}

@@ -144,12 +144,6 @@ def test_wrong_tensors_are_one_error(name: str, model: mw.Model) -> None:
         model.generate(None if "inputs_embeds" in inputs else ids(), max_new_tokens=2, **inputs, **QUIET)
 
 
-@pytest.mark.parametrize("labels", [torch.tensor(1), 1, [1, 1]], ids=str)
-def test_labels_that_belong_to_no_text(labels: Any, model: mw.Model) -> None:
-    with pytest.raises(mw.UsageError, match="labels must be a tensor with numbers of each text"):
-        model(ids(), labels=labels)
-
-
 SOURCES: dict[str, tuple[dict[str, Any], str]] = {
     "a start for another source": ({"decoder_input_ids": ids(3)}, "decoder_input_ids has 3 rows for 2 sources"),
     "a mask for another start": ({"decoder_attention_mask": torch.ones(2, 4)}, "what the decoder starts from"),
