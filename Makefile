@@ -36,7 +36,7 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv --clear $(VENV)
 
 # one stamp for each set of extras; torch first, so that nothing else picks its version
-$(VENV)/.with-%: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt blocks/few_rows.c
+$(VENV)/.with-%: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt $(wildcard blocks/*.[ch])
 	$(PIP) install -c constraints.txt torch
 	$(PIP) install -c constraints.txt -e '.[$*]'
 	touch $@

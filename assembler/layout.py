@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..blocks import Linear
-from ..blocks.few_rows import KERNEL
+from ..blocks.native import LIBRARY
 from .model import Model
 
 
@@ -16,7 +16,7 @@ def arrange(model: Model) -> None:
     Only those that lie otherwise, as a checkpoint may have them, come into memory of their own. Values, shapes and ties
     stay.
     """
-    if KERNEL is None:
+    if LIBRARY is None:
         return
     for module in model.modules():
         if isinstance(module, Linear) and module.weight.is_cpu and module.weight.stride(1) != 1:

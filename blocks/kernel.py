@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import few_queries
+from .operation import only_values
+
 
 def attend(
     query: Tensor,
@@ -23,12 +26,15 @@ def attend(
     *Shape:* query [B, H, L, d], key and value [B, H, K, d], mask broadcastable to [B, H, L, K]: boolean, true where
     visible, or additive. Keys and values may have fewer heads, which divide H: each is shared by neighbouring heads of
     the query. `causal` is for square attention without a mask. With `weights` the probabilities [B, H, L, K] come back
-    too (after dropout), otherwise None, and torch's fused kernels run.
+    too (after dropout), otherwise None, and fused kernels run: ours for a few queries, else torch's.
 
     A row that sees nothing yields zeros from the fused kernels and the mean of all values with `weights`; it is never
     NaN. (An additive mask cannot stand for a boolean one: for such rows the fused kernels' gradients would be wrong.)
     """
     groups = query.shape[-3] // key.shape[-3]
+    plain = not (weights or causal or dropout) and only_values(query, key, value)
+    if plain and few_queries.pays(query, key, value, mask):
+        return few_queries.attention(query, key, value, mask, scale), None
     if not weights:
         attended = F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=groups > 1

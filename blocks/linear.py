@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from . import few_rows, onednn, widened
 from .leaf import begin
+from .operation import only_values
 from .registry import Block
 
 #: Faster ways than torch's own, for what each says that it pays for.
@@ -24,15 +25,6 @@ def linear(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
             if way.pays(hidden, weight):
                 return way.product(hidden, weight, bias)
     return F.linear(hidden, weight, bias)
-
-
-def only_values(hidden: Tensor, weight: Tensor) -> bool:
-    """Whether nothing but the values of a product counts: on the CPU, without gradients, of plain tensors in the types
-    as they are, and nobody asks which operations make it."""
-    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.jit.is_tracing():
-        return False
-    plain = type(weight) in (nn.Parameter, Tensor) and type(hidden) is Tensor
-    return plain and hidden.is_cpu and weight.is_cpu and not torch.compiler.is_exporting()
 
 
 class Linear(Block, nn.Module):

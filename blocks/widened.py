@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from . import processor
 from .operation import product_operation
-from .processor import capabilities
 
 #: Numbers of a weight that are widened at a time: they stay in the processor's cache until they are used.
 PIECE = 2**19
@@ -14,24 +14,9 @@ PIECE = 2**19
 ROWS = 4
 
 
-def slow_types() -> frozenset[torch.dtype]:
-    """The types for which torch has no fast product on this processor."""
-    has = capabilities()
-    if not has.get("avx2"):
-        return frozenset()  # another kind of processor, or a torch that cannot tell
-    native = {
-        torch.bfloat16: has.get("avx512_bw") or has.get("avx_ne_convert"),
-        torch.float16: has.get("avx512_fp16") or has.get("avx_ne_convert"),
-    }
-    return frozenset(dtype for dtype, fast in native.items() if not fast)
-
-
-SLOW = slow_types()
-
-
 def pays(hidden: Tensor, weight: Tensor) -> bool:
     """Whether the product of [..., in] with a weight of its type is faster widened."""
-    if weight.dtype not in SLOW or hidden.dtype != weight.dtype:
+    if weight.dtype not in processor.SLOW or hidden.dtype != weight.dtype:
         return False
     return hidden.numel() >= hidden.shape[-1] * (1 if weight.stride(0) == 1 else ROWS)
 

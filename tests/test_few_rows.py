@@ -15,27 +15,28 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from modelwright.blocks import few_rows, widened
-from modelwright.blocks.few_rows import TYPES, pays, product
+from modelwright.blocks import few_rows, native, processor
+from modelwright.blocks.few_rows import pays, product
 from modelwright.blocks.linear import Linear, linear
+from modelwright.blocks.native import TYPES
 
-HAS_ONE = few_rows.KERNEL is not None
-needs_kernel = pytest.mark.skipif(not HAS_ONE, reason="few_rows.c was not built, or this processor has no AVX2")
+HAS_ONE = native.LIBRARY is not None
+needs_kernel = pytest.mark.skipif(not HAS_ONE, reason="native.c was not built, or this processor has no AVX2")
 
 
 def test_it_is_there_where_it_can_be() -> None:
     here = (platform.system(), platform.machine(), torch.backends.cpu.get_cpu_capability()[:4])
     if here not in [("Linux", "x86_64", "AVX2"), ("Linux", "x86_64", "AVX5")] or shutil.which("cc") is None:
         pytest.skip("another system, or no compiler")
-    assert HAS_ONE and few_rows.THREADS is not None
+    assert HAS_ONE and native.THREADS is not None
 
 
 def test_one_that_was_built_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = tmp_path / "_few_rows.so"
+    other = tmp_path / "_native.so"
     other.write_bytes(b"of another machine")
     for found in (SimpleNamespace(origin=str(other)), SimpleNamespace(origin=None), None):
-        monkeypatch.setattr(few_rows, "find_spec", lambda name, found=found: found)
-        assert few_rows.kernel() is None
+        monkeypatch.setattr(native, "find_spec", lambda name, found=found: found)
+        assert native.library() is None
 
 
 @needs_kernel
@@ -98,7 +99,7 @@ def test_for_which_it_is_used(used: list[tuple[int, ...]], monkeypatch: pytest.M
     linear(torch.randn(2, 8), weight.t().contiguous().t())
     linear(torch.randn(2, 8).double(), weight.double())
     assert used == [(8,), (1, 8), (2, 4, 8), (1, 1, 8)]
-    monkeypatch.setattr(few_rows, "KERNEL", None)
+    monkeypatch.setattr(native, "LIBRARY", None)
     linear(torch.randn(2, 8), weight)
     assert len(used) == 4, "without a kernel torch's own product"
 
@@ -107,7 +108,7 @@ def test_for_which_it_is_used(used: list[tuple[int, ...]], monkeypatch: pytest.M
 def test_types_the_processor_has_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, weight = torch.randn(2, 8).bfloat16(), torch.randn(6, 8).bfloat16()
     for slow in (frozenset(), frozenset({torch.bfloat16})):
-        monkeypatch.setattr(widened, "SLOW", slow)
+        monkeypatch.setattr(processor, "SLOW", slow)
         assert pays(hidden, weight) == bool(slow)
     assert not pays(hidden.float(), weight)
 

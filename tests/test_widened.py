@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from modelwright.blocks import few_rows, widened
+from modelwright.blocks import native, processor, widened
 from modelwright.blocks.linear import linear
-from modelwright.blocks.processor import capabilities
-from modelwright.blocks.widened import pays, product, slow_types
+from modelwright.blocks.widened import pays, product
 
 HALVES = (torch.bfloat16, torch.float16)
 
@@ -17,7 +16,7 @@ HALVES = (torch.bfloat16, torch.float16)
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor without 16-bit arithmetic, whatever this one is."""
-    monkeypatch.setattr(widened, "SLOW", frozenset(HALVES))
+    monkeypatch.setattr(processor, "SLOW", frozenset(HALVES))
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -46,7 +45,7 @@ def test_products_are_float64_ones_rounded(
 @torch.no_grad()
 def test_when_it_pays(slow: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """From four rows on, or where a weight lies column by column; and only of one type throughout."""
-    monkeypatch.setattr(few_rows, "KERNEL", None)
+    monkeypatch.setattr(native, "LIBRARY", None)
     used: list[int] = []
     monkeypatch.setattr(widened, "product", lambda *values: used.append(1) or product(*values))
     weight = torch.randn(8, 6).bfloat16()
@@ -61,22 +60,3 @@ def test_when_it_pays(slow: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.enable_grad():
         linear(torch.randn(9, 6).bfloat16(), weight.requires_grad_()).sum().backward()
     assert weight.grad is not None
-
-
-def test_which_types_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what torch says of the processor; nothing where it says nothing."""
-    for has, expected in [
-        ({}, set()),
-        ({"avx2": True}, set(HALVES)),
-        ({"avx2": True, "avx512_bw": True}, {torch.float16}),
-        ({"avx2": True, "avx512_bw": True, "avx512_fp16": True}, set()),
-        ({"avx2": True, "avx_ne_convert": True}, set()),
-    ]:
-        monkeypatch.setattr(widened, "capabilities", lambda has=has: has)
-        assert slow_types() == expected
-
-
-def test_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "avx2" in capabilities() or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX")
-    monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert capabilities() == {}

@@ -14,7 +14,7 @@ from writing_models import QUIET, TINY, Letters, built, ids, saying
 
 import modelwright as mw
 from modelwright import cli
-from modelwright.blocks import few_rows, widened
+from modelwright.blocks import native, processor
 from modelwright.tasks.generation import warpers as w
 from modelwright.tasks.generation.streaming import pieces
 
@@ -144,7 +144,7 @@ def test_a_cache_takes_only_what_differs(model: mw.Model) -> None:
     assert cache[0][0].data_ptr() == storage, "there was room from the start"
 
 
-@pytest.mark.skipif(few_rows.KERNEL is None, reason="without a kernel weights stay where they are")
+@pytest.mark.skipif(native.LIBRARY is None, reason="without a kernel weights stay where they are")
 def test_weights_are_laid_out_for_steps(tmp_path: Path) -> None:
     """A checkpoint's matrices may lie column by column. Shapes, values, ties and files stay."""
     config = {"vocab_size": 50, "n_positions": 40, "n_embd": 16, "n_layer": 2, "n_head": 2}
@@ -269,7 +269,7 @@ def test_compiled_steps_read_the_weights_of_now(dtype: torch.dtype, monkeypatch:
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)))
     second = model.generate(ids(), compile=True, **options)
     assert not torch.equal(second, first) and torch.equal(second, model.generate(ids(), **options))
-    served = few_rows.KERNEL is not None and (dtype == torch.float32 or dtype in widened.SLOW)
+    served = native.LIBRARY is not None and (dtype == torch.float32 or dtype in processor.SLOW)
     assert len(graphs) == 1 and ("modelwright.few_rows" in graphs[0]) == served
 
 
