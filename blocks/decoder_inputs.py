@@ -16,7 +16,7 @@ from .registry import BlockError, Count, register
 class ShiftRight(Part):
     """The decoder's ids, where the caller gives none: the labels, each a position later, behind a start token.
 
-    Labels of -100 become padding. They bear the labels' name from then on.
+    Labels of -100 become padding.
 
     Args:
         start_id: token before the first.
