@@ -235,7 +235,7 @@ def test_compiled_steps_are_whole_and_the_same(spec: str, monkeypatch: pytest.Mo
         graphs.append(graph)
         return graph
 
-    monkeypatch.setattr(torch, "compile", lambda step, **options: compile(step, backend=backend, **options))
+    monkeypatch.setattr(torch, "compile", lambda step, options, **how: compile(step, backend=backend, **how))
     small = {"intermediate_size": 20} | ({"attention_head_size": 8} if spec == "t5" else {})
     small |= {"max_position_embeddings": None} if spec == "t5" else {}
     small |= {"is_decoder": True} if spec in ("bert", "roberta") else {}
@@ -259,7 +259,7 @@ def test_compiled_steps_read_the_weights_of_now(dtype: torch.dtype, monkeypatch:
         graphs.append(str(graph.graph))
         return graph
 
-    monkeypatch.setattr(torch, "compile", lambda step, **options: compile(step, backend=keep, **options))
+    monkeypatch.setattr(torch, "compile", lambda step, options, **how: compile(step, backend=keep, **how))
     model = built().to(dtype)
     options = {"max_new_tokens": 10, "num_beams": 3, **QUIET}
     first = model.generate(ids(), **options)
@@ -271,6 +271,33 @@ def test_compiled_steps_read_the_weights_of_now(dtype: torch.dtype, monkeypatch:
     assert not torch.equal(second, first) and torch.equal(second, model.generate(ids(), **options))
     served = native.LIBRARY is not None and (dtype == torch.float32 or dtype in processor.SLOW)
     assert len(graphs) == 1 and ("modelwright.few_rows" in graphs[0]) == served
+
+
+def test_compiled_steps_are_those_of_the_model_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model may change between calls in any way, and back; what is compiled is asked anew in each call."""
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda step, options, **how: compile(step, backend="eager", **how))
+    model = built()
+    options = {"max_new_tokens": 10, **QUIET}
+
+    def same() -> list[list[int]]:
+        found = model.generate(ids(), **options)
+        assert torch.equal(found, model.generate(ids(), compile=True, **options))
+        return found.tolist()
+
+    found = [same()]
+    for dtype in (torch.bfloat16, torch.float32):
+        model.to(dtype)
+        same()
+    head = model.heads["causal_lm"]
+    before, head.norm = head.norm, torch.nn.Threshold(0.2, -1.0)
+    found.append(same())
+    head.norm = before
+    assert same() == found[0]
+    norm = next(module for module in model.modules() if type(module).__name__ == "LayerNorm")
+    norm.register_parameter("weight", torch.nn.Parameter(-3 * norm.weight.detach()))
+    found.append(same())
+    assert len({str(texts) for texts in found}) == 3, "else nothing would have been seen"
 
 
 # command line
