@@ -98,8 +98,8 @@ def run(
 def table(report: dict[str, Any]) -> str:
     rate, stored = report["bytes_a_second"] / 1e9, report["weights"] / 1e6
     lines = [", ".join(f"{name} {version}" for name, version in report["versions"].items()),
-             f"weights {stored:,.0f} MB of {report['dtype']}, memory read at {rate:.1f} GB/s: {stored / rate:.1f} ms a step "
-             f"(threads: {report['threads']})"]
+             f"weights {stored:,.0f} MB of {report['dtype']}, memory read at {rate:.1f} GB/s: "
+             f"{stored / rate:.1f} ms a step (threads: {report['threads']})"]
     for job in report["jobs"]:
         times = "  ".join(f"{name} {ms:8.1f}" for name, ms in job["ms_a_step"].items())
         faster = "  ".join(f"{name} {ratio:.2f}x" for name, ratio in job["times_as_fast"].items())
