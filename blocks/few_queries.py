@@ -19,12 +19,16 @@ _SIZES, _STRIDES = ctypes.c_int64 * 7, ctypes.c_int64 * 13
 
 
 def pays(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
-    """Whether attention of queries [B, H, L, d] is faster so: few of them, and numbers side by side."""
-    if not 0 < query.shape[-2] <= MOST_QUERIES or query.dim() != 4 or not native.serves(query.dtype):
+    """Whether attention of queries [B, H, L, d] is faster so: few of them, and numbers side by side. What does not fit
+    together is for torch to refuse, or to spread."""
+    if query.dim() != 4 or not 0 < query.shape[2] <= MOST_QUERIES or not native.serves(query.dtype):
         return False
     for tensor in (query, key, value):
         if tensor.dtype != query.dtype or tensor.stride(-1) != 1:
             return False
+    rows, heads, _, width = query.shape
+    if key.shape[:3] != value.shape[:3] or key.shape[0] != rows or key.shape[3] != width or heads % key.shape[1]:
+        return False
     return mask is None or mask.dtype in (torch.bool, query.dtype)
 
 

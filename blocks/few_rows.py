@@ -32,7 +32,7 @@ def _product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """In float32, rounded once."""
     outputs, inputs = weight.shape
     values = hidden.float().contiguous()
-    added = None if bias is None else bias.to(weight.dtype).contiguous()
+    added = None if bias is None else bias.to(weight.dtype).expand(outputs).contiguous()
     result = values.new_empty(*hidden.shape[:-1], outputs)
     native.LIBRARY.few_rows(
         values.data_ptr(), weight.data_ptr(), None if added is None else added.data_ptr(), result.data_ptr(),

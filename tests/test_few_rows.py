@@ -164,6 +164,8 @@ def test_where_more_than_values_counts(used: list[tuple[int, ...]]) -> None:
 def test_wrong_widths_are_torchs_errors() -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         made()(torch.randn(2, 9))
+    with pytest.raises(RuntimeError, match="expand"):
+        linear(torch.randn(2, 8), torch.randn(6, 8), torch.randn(5))
 
 
 @needs_kernel
