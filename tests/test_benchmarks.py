@@ -112,7 +112,8 @@ def test_tokenizers_run(shared_data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="there is nothing to compare with")
 def test_generation_runs() -> None:
-    report = json.loads(printed("generation.py", "--size", "tiny", "--tokens", "5", "--json"))
+    report = json.loads(printed("generation.py", "--size", "tiny", "--tokens", "5", "--threads", "2", "--json"))
+    assert report["threads"] == 2
     assert [(job["rows"], job["beams"]) for job in report["jobs"]] == [(1, 1), (8, 1), (1, 4), (8, 4)]
     assert all(job["same_ids"] and list(job["ms_a_step"]) == [*PAIR[::-1]] for job in report["jobs"])
     assert all(job["limit_ms"] > 0 and job["times_as_fast"]["modelwright"] > 0 for job in report["jobs"])
