@@ -16,7 +16,7 @@ from .steps import CachedSteps
 
 #: Capacities are multiples of it, so that texts of similar length share compiled code.
 ROUND = 64
-#: The compiler's own tests of each intermediate shape, in every step.
+#: Without the compiler's own tests of each intermediate shape in every step.
 OPTIONS = {"size_asserts": False, "alignment_asserts": False}
 _COMPILED: WeakKeyDictionary[Model, dict[tuple[Any, ...], Callable[..., Any]]] = WeakKeyDictionary()
 
@@ -30,7 +30,6 @@ class CompiledSteps(CachedSteps):
         self.capacity = -(-(capacity + ahead) // ROUND) * ROUND
         super().__init__(model, inputs, capacity=self.capacity, states=states)
         self.fixed: Any = None  # the cache, from the first compiled step on
-        self.checked = False
 
     def __call__(self, ids: Tensor) -> Tensor:
         if self.cache.get_seq_length() == 0:
@@ -43,10 +42,7 @@ class CompiledSteps(CachedSteps):
             for name, value in self.step(ids).items()
         }
         inputs |= {"past_key_values": self.fixed, "logits_to_keep": 1, "output_hidden_states": self.states}
-        # All steps are alike: whether the compiled code is still that of the model is asked in the first one only.
-        with torch.compiler.set_stance("default", skip_guard_eval_unsafe=self.checked):
-            output = compiled(self.model, (ids.shape[0], self.capacity, *inputs))(inputs)
-        self.checked = True
+        output = compiled(self.model, (ids.shape[0], self.capacity, *inputs))(inputs)
         self.fixed.advance()
         return self.scores(output)
 

@@ -274,7 +274,7 @@ def test_compiled_steps_read_the_weights_of_now(dtype: torch.dtype, monkeypatch:
 
 
 def test_compiled_steps_are_those_of_the_model_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model may change between calls in any way, and back; what is compiled is asked anew in each call."""
+    """A model may change between calls: types, modules, parameters, and back."""
     compile = torch.compile
     monkeypatch.setattr(torch, "compile", lambda step, options, **how: compile(step, backend="eager", **how))
     model = built()
